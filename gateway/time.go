@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Time is a moment in UTC, in milliseconds since 1970: the precision that every store keeps. Zero is "never" and is
+// null in JSON; any other is RFC 3339 with milliseconds.
+type Time int64
+
+// timeFormat is how times are sent: always UTC, always three digits of a second.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// At cuts t to milliseconds.
+func At(t time.Time) Time {
+	if t.IsZero() {
+		return 0
+	}
+	return Time(t.UnixMilli())
+}
+
+// ParseTime reads any RFC 3339 time.
+func ParseTime(text string) (Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not an RFC 3339 time such as 2026-05-18T10:32:14Z", text)
+	}
+	return At(t), nil
+}
+
+// Time is t as Go's own type, in UTC; zero for never.
+func (t Time) Time() time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(t)).UTC()
+}
+
+// Add moves t by d, cut to milliseconds.
+func (t Time) Add(d time.Duration) Time { return t + Time(d/time.Millisecond) }
+
+// Sub is the span from u to t.
+func (t Time) Sub(u Time) time.Duration { return time.Duration(t-u) * time.Millisecond }
+
+// String is the RFC 3339 form, or "never".
+func (t Time) String() string {
+	if t == 0 {
+		return "never"
+	}
+	return t.Time().Format(timeFormat)
+}
+
+// MarshalJSON writes null for never.
+func (t Time) MarshalJSON() ([]byte, error) {
+	if t == 0 {
+		return []byte("null"), nil
+	}
+	return []byte(`"` + t.Time().Format(timeFormat) + `"`), nil
+}
+
+// UnmarshalJSON reads null and any RFC 3339 time.
+func (t *Time) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		*t = 0
+		return nil
+	}
+	var s string
+	if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	parsed, err := ParseTime(s)
+	if err != nil {
+		return err
+	}
+	*t = parsed
+	return nil
+}
