@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -17,6 +18,9 @@ const (
 	maxDepth = 1024
 	// maxTitle and maxDescription count characters: lists and menus show a title on one line, as a webhook's name.
 	maxTitle, maxDescription = 80, 1000
+	// maxExponent limits the powers of ten of numbers: a number is compared with a schema's bounds as a fraction, which for
+	// 1e1000000 has a million digits.
+	maxExponent = 1000
 )
 
 // file is the JSON object in a file.
@@ -66,7 +70,7 @@ type level struct {
 }
 
 // scan looks at what decoding into a map hides: a key that stands twice in an object, and the depth of nesting. An error
-// means that the text is not JSON, or too deep to be read by anything recursive.
+// means that the text is not JSON, too deep to be read by anything recursive, or has a number too large to compare.
 func scan(raw []byte) (faults []string, err error) {
 	if err := syntax(raw); err != nil {
 		return nil, err
@@ -96,6 +100,9 @@ func scan(raw []byte) (faults []string, err error) {
 			top.index++
 			top.wantsKey = top.keys != nil
 		}
+		if number, ok := token.(json.Number); ok && !moderate(number) {
+			return nil, fmt.Errorf("at %s: the exponent of %.40s is beyond %d", place(at), number, maxExponent)
+		}
 		switch token {
 		case json.Delim('{'):
 			at = append(at, &level{keys: map[string]bool{}, wantsKey: true, index: -1})
@@ -106,6 +113,16 @@ func scan(raw []byte) (faults []string, err error) {
 			return nil, fmt.Errorf("is nested deeper than %d levels", maxDepth)
 		}
 	}
+}
+
+// moderate reports whether a number's exponent is within maxExponent.
+func moderate(number json.Number) bool {
+	i := strings.IndexAny(string(number), "eE")
+	if i < 0 {
+		return true
+	}
+	exponent, err := strconv.Atoi(string(number[i+1:]))
+	return err == nil && -maxExponent <= exponent && exponent <= maxExponent
 }
 
 // syntax returns nil for one JSON value, and otherwise an error that names the line.

@@ -99,6 +99,10 @@ func TestLoad_TellsEveryFault(t *testing.T) {
 			[]string{"shop/order.paid.example.json: at /z/1/x~1y: the key stands there twice", "shop/order.paid.example.json: at /a: the key stands there twice"}},
 		{"nesting that is too deep", files{example: `{"z":` + strings.Repeat("[", 1024) + strings.Repeat("]", 1024) + `}`},
 			[]string{"shop/order.paid.example.json: is nested deeper than 1024 levels"}},
+		{"numbers that cannot be compared", files{example: `{"z":1E400,"a":[0,1e-1001]}`, schema: `{"title":"T","minimum":1e99999999999999999999}`},
+			[]string{
+				"shop/order.paid.schema.json: at /minimum: the exponent of 1e99999999999999999999 is beyond 1000",
+				"shop/order.paid.example.json: at /a/1: the exponent of 1e-1001 is beyond 1000"}},
 		{"a file that is too large", files{example: `{"z":"` + strings.Repeat("x", 256<<10) + `"}`},
 			[]string{"shop/order.paid.example.json: has more than 262144 bytes"}},
 		{"titles and descriptions", files{"shop/product.json": `{"title":7,"Description":"x","description":"` + strings.Repeat("é", 1001) + `"}`, schema: `{"description":"no title"}`,
