@@ -1,0 +1,285 @@
+package mapping
+
+// frame is the object or array that is being written.
+type frame struct {
+	pos    int // of its brace or bracket
+	lo, hi int // its nodes on the stack
+	whole  bool
+	count  int // members or elements that stay so far
+	last   int // where the last one ended in src, or the place after the brace or bracket
+	gap    int // where the ones left out before any stays begin, or -1
+
+	seen    slots // keys that are there, by their slots
+	present slots // the same for all keys of the object, when it was looked through ahead
+	looked  bool
+}
+
+// slots is a set of numbers below 256. The nodes of an object have at most one slot for each rule between them.
+type slots [4]uint64
+
+func (s *slots) add(i int)      { s[i>>6&3] |= 1 << (i & 63) }
+func (s *slots) has(i int) bool { return s[i>>6&3]&(1<<(i&63)) != 0 }
+
+// stays is called before anything is written of a member or element that begins at pos.
+func (w *writer) stays(f *frame, pos int) {
+	if f.gap >= 0 {
+		w.cut(f.gap, pos)
+		f.gap = -1
+	}
+	f.count++
+}
+
+// goes leaves out a member or element that ends at end, with the comma before it, or after it when it is the first.
+func (w *writer) goes(f *frame, end int) {
+	switch {
+	case f.count > 0:
+		w.cut(f.last, end)
+	case f.gap < 0:
+		f.gap = f.pos + 1
+	}
+}
+
+// untouched keeps or leaves out what no rule leads to.
+func (w *writer) untouched(f *frame, start, end int) {
+	if f.whole {
+		w.stays(f, start)
+	} else {
+		w.goes(f, end)
+	}
+}
+
+// descend writes a member or element, of which begin writes what stands before the value at pos.
+// When nothing of it stays, nothing is written.
+func (w *writer) descend(f *frame, start, pos, lo, hi int, a action) int {
+	before, frameBefore := w.mark(), *f
+	w.stays(f, start)
+	whole := f.whole || a.keep
+	end, replaced := w.replace(pos, a)
+	kept := replaced
+	if !replaced {
+		end, kept = w.value(pos, lo, hi, whole)
+	}
+	if !kept {
+		w.reset(before)
+		*f = frameBefore
+		w.goes(f, end)
+	}
+	return end
+}
+
+// object writes the object at pos.
+func (w *writer) object(pos, lo, hi int, whole bool) (end int, kept bool) {
+	f := frame{pos: pos, lo: lo, hi: hi, whole: whole, last: pos + 1, gap: -1}
+	i := skipSpace(w.src, pos+1)
+	for i < len(w.src) && w.src[i] == '"' && w.err == nil {
+		f.last = w.member(&f, i)
+		i = skipSpace(w.src, f.last)
+		if i >= len(w.src) || w.src[i] != ',' {
+			break
+		}
+		i = skipSpace(w.src, i+1)
+	}
+	if w.err != nil {
+		return len(w.src), true
+	}
+	if i >= len(w.src) || w.src[i] != '}' {
+		return w.malformed(i), true
+	}
+	if f.gap >= 0 {
+		w.cut(f.gap, i)
+	}
+	w.makeMissing(&f, i)
+	return i + 1, whole || f.count > 0 || w.keepsBelow(lo, hi)
+}
+
+// member writes the member whose key begins at start, and answers where it ends.
+func (w *writer) member(f *frame, start int) int {
+	keyEnd := skipString(w.src, start+1)
+	pos := skipSpace(w.src, keyEnd)
+	if pos >= len(w.src) || w.src[pos] != ':' {
+		return w.malformed(pos)
+	}
+	pos = skipSpace(w.src, pos+1)
+	lo := len(w.stack)
+	hidden := w.step(f, w.decode(w.src[start+1:keyEnd-1]))
+	hi := len(w.stack)
+	if lo == hi && hidden < 0 {
+		end := skipValue(w.src, pos)
+		w.untouched(f, start, end)
+		return end
+	}
+	end := w.touched(f, start, keyEnd, pos, lo, hi, hidden)
+	w.stack = w.stack[:lo]
+	return end
+}
+
+// touched writes a member that rules lead to, or whose key is one that another is renamed to.
+func (w *writer) touched(f *frame, start, keyEnd, pos, lo, hi, hidden int) int {
+	a := w.actionOf(lo, hi)
+	if w.leaves(a) || a.rename == nil && hidden >= 0 && w.isPresent(f, hidden) {
+		end := skipValue(w.src, pos)
+		w.goes(f, end)
+		return end
+	}
+	if a.rename == nil {
+		return w.descend(f, start, pos, lo, hi, a)
+	}
+	// A renamed property counts as kept, unless a keep names something in it.
+	a.keep = a.keep || !w.keepsBelow(lo, hi)
+	before, frameBefore := w.mark(), *f
+	w.stays(f, start)
+	w.cut(start, keyEnd)
+	w.write(a.rename.newKey)
+	end, kept := w.value(pos, lo, hi, f.whole || a.keep)
+	if !kept {
+		w.reset(before)
+		*f = frameBefore
+		w.goes(f, end)
+	}
+	return end
+}
+
+// decode answers the characters of a key, which are a part of src, or of a buffer when there are escapes.
+func (w *writer) decode(key []byte) []byte {
+	if !hasBackslash(key) {
+		return key
+	}
+	w.key = appendUnquoted(w.key[:0], key)
+	return w.key
+}
+
+// step pushes the nodes that a key leads to from the frame's nodes. It notes that the key is there, and answers the slot
+// of the property that is renamed to this key, or -1.
+func (w *writer) step(f *frame, key []byte) (hidden int) {
+	hidden = -1
+	base := 0
+	for at := f.lo; at < f.hi; at++ {
+		n := w.stack[at]
+		if e := n.find(key); e != nil {
+			if e.slot >= 0 {
+				f.seen.add(base + e.slot)
+			}
+			if e.hiddenBy >= 0 {
+				hidden = base + e.hiddenBy
+			}
+			w.push(e)
+		}
+		base += n.slots
+	}
+	return hidden
+}
+
+func (w *writer) push(e *edge) {
+	if e.to != nil {
+		w.stack = append(w.stack, e.to)
+	}
+	if e.alt != nil {
+		w.stack = append(w.stack, e.alt)
+	}
+}
+
+// isPresent says whether the key of a slot is anywhere in the frame's object. The first call looks through the object once.
+func (w *writer) isPresent(f *frame, slot int) bool {
+	if f.seen.has(slot) {
+		return true
+	}
+	if !f.looked {
+		f.looked = true
+		eachMember(w.src, f.pos, func(m member) {
+			base := 0
+			for _, n := range w.stack[f.lo:f.hi] {
+				if e := n.find(m.key); e != nil && e.slot >= 0 {
+					f.present.add(base + e.slot)
+				}
+				base += n.slots
+			}
+		})
+	}
+	return f.present.has(slot)
+}
+
+// array writes the array at pos.
+func (w *writer) array(pos, lo, hi int, whole bool) (end int, kept bool) {
+	f := frame{pos: pos, lo: lo, hi: hi, whole: whole, last: pos + 1, gap: -1}
+	lastNamed := w.lastNamed(lo, hi)
+	i := skipSpace(w.src, pos+1)
+	for index := 0; i < len(w.src) && w.src[i] != ']' && w.err == nil; index++ {
+		if index > lastNamed {
+			i = w.rest(&f, i)
+			break
+		}
+		f.last = w.element(&f, i, index)
+		i = skipSpace(w.src, f.last)
+		if i >= len(w.src) || w.src[i] != ',' {
+			break
+		}
+		i = skipSpace(w.src, i+1)
+	}
+	if w.err != nil {
+		return len(w.src), true
+	}
+	if i >= len(w.src) || w.src[i] != ']' {
+		return w.malformed(i), true
+	}
+	if f.gap >= 0 {
+		w.cut(f.gap, i)
+	}
+	return i + 1, whole || f.count > 0 || w.keepsBelow(lo, hi)
+}
+
+// lastNamed answers the index after which no rule leads to an element.
+func (w *writer) lastNamed(lo, hi int) int {
+	last := -1
+	for _, n := range w.stack[lo:hi] {
+		if n.every != nil {
+			return len(w.src)
+		}
+		if len(n.elems) > 0 {
+			last = max(last, n.elems[len(n.elems)-1].index)
+		}
+	}
+	return last
+}
+
+// rest keeps or leaves out all elements from the one at start on, unread, and answers where the array closes.
+func (w *writer) rest(f *frame, start int) int {
+	closing := skipToClose(w.src, start)
+	w.untouched(f, start, closing)
+	f.last = closing
+	return closing
+}
+
+// element writes the element that begins at pos, and answers where it ends.
+func (w *writer) element(f *frame, pos, index int) int {
+	lo := len(w.stack)
+	w.stepElement(f.lo, f.hi, index)
+	hi := len(w.stack)
+	if lo == hi {
+		end := skipValue(w.src, pos)
+		w.untouched(f, pos, end)
+		return end
+	}
+	a := w.actionOf(lo, hi)
+	var end int
+	if w.leaves(a) {
+		end = skipValue(w.src, pos)
+		w.goes(f, end)
+	} else {
+		end = w.descend(f, pos, pos, lo, hi, a)
+	}
+	w.stack = w.stack[:lo]
+	return end
+}
+
+// stepElement pushes the nodes that an element's number leads to.
+func (w *writer) stepElement(lo, hi, index int) {
+	for at := lo; at < hi; at++ {
+		n := w.stack[at]
+		if n.every != nil {
+			w.stack = append(w.stack, n.every)
+		}
+		if to := n.findElement(index); to != nil {
+			w.stack = append(w.stack, to)
+		}
+	}
+}
