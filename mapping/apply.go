@@ -199,8 +199,8 @@ type action struct {
 
 func (w *writer) actionOf(lo, hi int) (a action) {
 	for _, n := range w.stack[lo:hi] {
-		a.keep = a.keep || n.keep
-		a.remove = a.remove || n.remove
+		a.keep = a.keep || n.keep != nil
+		a.remove = a.remove || n.remove != nil
 		if n.rename != nil {
 			a.rename = n.rename
 		}

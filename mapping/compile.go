@@ -21,6 +21,7 @@ type Mapping struct {
 
 // rule is a Rule that was found sound.
 type rule struct {
+	id     int // index into Mapping.rules
 	op     string
 	path   []Segment
 	to     []Segment // move
@@ -51,6 +52,7 @@ func Compile(rules []Rule) (*Mapping, error) {
 		if !known {
 			at = len(m.rules)
 			seen[string(r.text)] = at
+			r.id = at
 			m.rules = append(m.rules, r)
 		}
 		m.given[i].Value = slices.Clone(m.given[i].Value)

@@ -38,7 +38,7 @@ func (w *writer) locateAll(pos int) {
 func (w *writer) locate(pos, lo, hi int, whole bool) int {
 	further := false
 	for _, n := range w.stack[lo:hi] {
-		whole = whole || n.keep
+		whole = whole || n.keep != nil
 		further = further || n.moves
 	}
 	if !further || pos >= len(w.src) {

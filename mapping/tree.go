@@ -16,8 +16,8 @@ type node struct {
 	slots  int            // how many edges have a slot
 
 	// The rules whose path ends here.
-	keep   bool
-	remove bool
+	keep   *rule
+	remove *rule
 	rename *rule
 	set    *rule
 	source *rule // the move that takes what is here
@@ -57,9 +57,9 @@ func buildTree(rules []*rule) *node {
 		n := b.find(root, r.path)
 		switch r.op {
 		case OpKeep:
-			n.keep = true
+			n.keep = r
 		case OpRemove:
-			n.remove = true
+			n.remove = r
 		case OpRename:
 			n.rename = r
 		case OpSet:
@@ -100,7 +100,7 @@ func (b builder) finish(n *node) {
 	}
 	for s, child := range b[n] {
 		b.finish(child)
-		n.keepBelow = n.keepBelow || child.keep || child.keepBelow
+		n.keepBelow = n.keepBelow || child.keep != nil || child.keepBelow
 		n.moves = n.moves || child.moves
 		n.puts = append(n.puts, child.puts...)
 		if s.Every {
