@@ -61,3 +61,8 @@ type TestResult struct {
 	Delivery string  `json:"delivery"`
 	Attempt  Attempt `json:"attempt"`
 }
+
+// escapePointer makes a key a reference token of a JSON Pointer (RFC 6901).
+func escapePointer(key string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+}

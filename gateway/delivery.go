@@ -153,8 +153,8 @@ type Attempt struct {
 	BodySHA []byte `json:"-" bson:"bodySha,omitempty"`
 	// URLNumber names the endpoint's URL that was used, in the webhook's Sealed.URLs.
 	URLNumber int `json:"-" bson:"urlNumber"`
-	// Nonce is that of a body that carries its signature inside; else empty.
-	Nonce string `json:"-" bson:"nonce,omitempty"`
+	// BodySig is the signature inside the body, of payloads that carry one; else empty.
+	BodySig string `json:"-" bson:"bodySig,omitempty"`
 }
 
 // Timing is how long the phases of a request took, in milliseconds.
@@ -188,6 +188,8 @@ type DeliveryFilter struct {
 	Statuses []DeliveryStatus
 	// Since is included, Until is not; both go by CreatedAt.
 	Since, Until Time
+	// NoTests leaves tests out.
+	NoTests bool
 	// Oldest lists the oldest first, for a replay.
 	Oldest bool
 }

@@ -66,8 +66,8 @@ type Gateway struct {
 	bodies    *bodies
 	intake    *intake
 	pending   *pendingCounts
-	keys      *keyCache
 	previews  chan struct{}
+	tries     tries
 }
 
 // New checks the options, fills in defaults and starts the loops that Close ends.
@@ -101,7 +101,6 @@ func New(o Options) (*Gateway, error) {
 	g.lives = newLives(g)
 	g.snapshots = newSnapshots(g)
 	g.pending = newPendingCounts(g)
-	g.keys = newKeyCache(g)
 	g.intake = newIntake(g)
 	return g, nil
 }
@@ -109,8 +108,6 @@ func New(o Options) (*Gateway, error) {
 // Close ends the loops, after what was accepted is written and queued.
 func (g *Gateway) Close() {
 	g.intake.close()
-	g.snapshots.close()
-	g.keys.close()
 }
 
 // now is the moment in the precision that is stored.

@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// cancelPage is how many deliveries one write cancels.
+const cancelPage = 500
+
+// FindEvent answers an event with its data.
+func (g *Gateway) FindEvent(ctx context.Context, a Actor, scope Scope, id string) (Event, error) {
+	e, err := g.Store.Event(ctx, scope, id)
+	if errors.Is(err, ErrNotFound) {
+		return Event{}, Refuse(NotFound, "there is no event %q", id)
+	}
+	return e, away(err)
+}
+
+// ListEvents answers events without their data, newest accepted first.
+func (g *Gateway) ListEvents(ctx context.Context, a Actor, scope Scope, filter EventFilter, page Page) ([]Event, string, error) {
+	list, next, err := g.Store.ListEvents(ctx, scope, filter, page)
+	return list, next, away(err)
+}
+
+// EraseEvent takes an event's data and its bodies away, cancels what is pending of it, and keeps the facts.
+func (g *Gateway) EraseEvent(ctx context.Context, a Actor, e Event) error {
+	if err := g.audited(ctx, a, e.Organisation, "event.erased", e.ID, 0, nil); err != nil {
+		return away(err)
+	}
+	if err := g.Store.EraseEvent(ctx, e.Organisation, e.ID); err != nil {
+		return away(fmt.Errorf("erasing event %s: %w", e.ID, err))
+	}
+	if err := g.cancelAll(ctx, e.Organisation, DeliveryFilter{Event: e.ID}, ByHand); err != nil {
+		return away(err)
+	}
+	return away(g.Store.ForgetResponses(ctx, e.Organisation, e.ID))
+}
+
+// cancelAll cancels every pending delivery that matches, a page at a time. What it does not reach because the store
+// went away is cancelled by the worker that meets it.
+func (g *Gateway) cancelAll(ctx context.Context, organisation string, filter DeliveryFilter, reason Reason) error {
+	for {
+		n, err := g.Store.CancelPending(ctx, organisation, filter, reason, g.now(), cancelPage)
+		if err != nil {
+			return fmt.Errorf("cancelling deliveries: %w", err)
+		}
+		if n < cancelPage {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,305 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Bounds of one commit: large enough that an fsync or a round trip is shared, small enough that it takes milliseconds.
+const (
+	commitEvents     = 256
+	commitDeliveries = 1000
+)
+
+// runSize is the most deliveries of one run: a run is one task, whatever is in it.
+const runSize = 64
+
+// behindAfter is the age of the oldest waiting run from which what is accepted waits in the store instead.
+const behindAfter = time.Second
+
+// turnStep spaces an organisation's spare deliveries, so that a quiet one never stands behind a loud one.
+const turnStep = 2 * time.Millisecond
+
+// errClosed is a publish after Close.
+var errClosed = errors.New("the gateway is closed")
+
+// admission is one event on its way into the store.
+type admission struct {
+	event   Event
+	targets []target
+	test    bool
+	taken   bool
+	err     error
+	done    chan struct{}
+}
+
+// intake commits what concurrent publishers bring together: a commit forms while the last is on its way.
+type intake struct {
+	g       *Gateway
+	arrived chan *admission
+	stop    chan struct{}
+	stopped sync.WaitGroup
+
+	// What follows belongs to the committing goroutine.
+	lastOrder int64
+	turns     map[string]Time
+	seen      map[string]Time // accounts, and when their last event was noted
+	batch     []*admission    // read from arrived, and too many for the last commit
+}
+
+func newIntake(g *Gateway) *intake {
+	in := &intake{g: g, arrived: make(chan *admission, 4*commitEvents), stop: make(chan struct{}), turns: map[string]Time{}, seen: map[string]Time{}}
+	in.stopped.Add(1)
+	go in.run()
+	return in
+}
+
+// close waits until what was handed in is committed.
+func (in *intake) close() {
+	close(in.stop)
+	in.stopped.Wait()
+}
+
+// accept hands events in and waits for the commits that hold them. When ctx ends first the outcome is unknown: the
+// publisher repeats, which is harmless.
+func (in *intake) accept(ctx context.Context, list []*admission) error {
+	for _, a := range list {
+		a.done = make(chan struct{})
+		select {
+		case in.arrived <- a:
+		case <-in.stop:
+			return errClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for _, a := range list {
+		select {
+		case <-a.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (in *intake) run() {
+	defer in.stopped.Done()
+	for {
+		if len(in.batch) == 0 {
+			select {
+			case a := <-in.arrived:
+				in.batch = append(in.batch, a)
+			case <-in.stop:
+				in.drain()
+				return
+			}
+		}
+		in.once()
+	}
+}
+
+// drain commits what was handed in before close.
+func (in *intake) drain() {
+	for {
+		select {
+		case a := <-in.arrived:
+			in.batch = append(in.batch, a)
+			in.once()
+		default:
+			return
+		}
+	}
+}
+
+// once forms one commit and brings it into the store.
+func (in *intake) once() {
+	in.fill()
+	events, deliveries := 0, 0
+	for events < len(in.batch) && events < commitEvents {
+		if n := len(in.batch[events].targets); events > 0 && deliveries+n > commitDeliveries {
+			break
+		} else {
+			deliveries += n
+		}
+		events++
+	}
+	now := in.batch[:events:events]
+	in.batch = append([]*admission(nil), in.batch[events:]...)
+	in.commit(now)
+}
+
+// fill takes what has arrived meanwhile.
+func (in *intake) fill() {
+	for len(in.batch) < commitEvents {
+		select {
+		case a := <-in.arrived:
+			in.batch = append(in.batch, a)
+		default:
+			return
+		}
+	}
+}
+
+// work is what one commit gives the queue to look at.
+type work struct {
+	runs  map[string][]string
+	lanes map[string]bool
+}
+
+// commit writes events with their plans and deliveries, answers their publishers, and tells the queue.
+func (in *intake) commit(list []*admission) {
+	// The commit is many publishers': one who gives up must not undo the others'.
+	ctx := context.Background()
+	events, deliveries, w := in.plan(list)
+	taken, err := in.g.Store.Accept(ctx, events, deliveries)
+	if err == nil {
+		err = in.noteAccounts(ctx, events)
+	}
+	for i, a := range list {
+		a.event, a.err = events[i], err
+		a.taken = err == nil && taken[i]
+		close(a.done)
+	}
+	if err == nil {
+		in.g.enqueue(ctx, w)
+	}
+}
+
+// plan gives events their acceptance numbers and makes their deliveries.
+func (in *intake) plan(list []*admission) ([]Event, []Delivery, work) {
+	now := in.g.Clock()
+	in.lastOrder = max(in.lastOrder+1, now.UnixMicro())
+	accepted := Time(in.lastOrder / 1000)
+	p := planner{accepted: accepted, spare: in.g.Queue.Behind() > behindAfter, in: in, work: work{map[string][]string{}, map[string]bool{}}}
+	events := make([]Event, len(list))
+	for i, a := range list {
+		e := a.event
+		e.AcceptedAt, e.Order = accepted, fmt.Sprintf("%016x%04x", in.lastOrder, i)
+		p.place(&e, a)
+		events[i] = e
+	}
+	p.cut()
+	return events, p.deliveries, p.work
+}
+
+// planner collects the deliveries of one commit.
+type planner struct {
+	in         *intake
+	accepted   Time
+	spare      bool
+	run        []int // of deliveries, those of the run that is being filled
+	deliveries []Delivery
+	work       work
+}
+
+// place makes the deliveries of one event, each in its place.
+func (p *planner) place(e *Event, a *admission) {
+	for _, t := range a.targets {
+		d := newDelivery(*e, Planned{
+			Delivery: DeliveryID(p.accepted, e.Organisation, e.ID, t.endpoint, ""),
+			Endpoint: t.endpoint, Webhook: t.webhook, Revision: t.revision, Shape: t.shape,
+		})
+		d.Test = a.test
+		e.Plan = append(e.Plan, Planned{d.ID, d.Endpoint, d.Webhook, d.WebhookRevision, d.Shape})
+		p.deliveries = append(p.deliveries, d)
+		at := &p.deliveries[len(p.deliveries)-1]
+		switch {
+		case a.test:
+			p.claim(len(p.deliveries) - 1)
+		case t.parked != "":
+			at.Place.Lane, at.Reason = LaneKey(t.endpoint, e.Order), t.parked
+			p.work.lanes[t.endpoint] = true
+		case p.spare:
+			at.Place.Turn = p.in.turn(e.Organisation, p.accepted)
+		default:
+			p.claim(len(p.deliveries) - 1)
+		}
+	}
+}
+
+// claim adds a delivery to the run that is being filled.
+func (p *planner) claim(i int) {
+	p.run = append(p.run, i)
+	if len(p.run) == runSize {
+		p.cut()
+	}
+}
+
+// cut closes the run.
+func (p *planner) cut() {
+	if len(p.run) == 0 {
+		return
+	}
+	run := NewID(PrefixRun, p.accepted.Time())
+	ids := make([]string, len(p.run))
+	for k, i := range p.run {
+		d := &p.deliveries[i]
+		d.Place = Place{Run: run, LookAt: p.accepted.Add(ClaimFor)}
+		ids[k] = d.ID
+	}
+	p.work.runs[run] = ids
+	p.run = p.run[:0]
+}
+
+// newDelivery is a delivery of an event's plan, in no place yet.
+func newDelivery(e Event, p Planned) Delivery {
+	return Delivery{
+		ID: p.Delivery, Event: e.ID, Organisation: e.Organisation, Webhook: p.Webhook, Endpoint: p.Endpoint,
+		WebhookRevision: p.Revision, Product: e.Product, Type: e.Type, Status: Pending, Reason: Scheduled,
+		NextAttemptAt: e.AcceptedAt, CreatedAt: e.AcceptedAt, Shape: p.Shape, Order: e.Order,
+	}
+}
+
+// turn is the later of now and the organisation's last turn and a step.
+func (in *intake) turn(organisation string, now Time) Time {
+	if len(in.turns) >= snapshotsKept {
+		clear(in.turns)
+	}
+	turn := max(now, in.turns[organisation].Add(turnStep))
+	in.turns[organisation] = turn
+	return turn
+}
+
+// accountNote is how often an account's last event is noted: a write per event would cost more than the event.
+const accountNote = 10 * time.Second
+
+// noteAccounts makes accounts known that events name, before the events are acknowledged.
+func (in *intake) noteAccounts(ctx context.Context, events []Event) error {
+	var list []Account
+	for _, e := range events {
+		if e.Account == "" {
+			continue
+		}
+		key := e.Organisation + "/" + e.Account
+		if e.AcceptedAt.Sub(in.seen[key]) < accountNote {
+			continue
+		}
+		if len(in.seen) >= snapshotsKept {
+			clear(in.seen)
+		}
+		in.seen[key] = e.AcceptedAt
+		list = append(list, Account{Organisation: e.Organisation, ID: e.Account, LastEventAt: e.AcceptedAt})
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return in.g.Store.PutAccounts(ctx, list)
+}
+
+// enqueue tells the queue what to look at. Its errors are noted and no more: the store's due times are the net.
+func (g *Gateway) enqueue(ctx context.Context, w work) {
+	for run, ids := range w.runs {
+		if err := g.Queue.EnqueueRun(ctx, run, ids); err != nil {
+			g.Log.Warn("a run was not queued; it is sent when its claim ends", "run", run, "error", err)
+		}
+	}
+	for endpoint := range w.lanes {
+		if err := g.Queue.EnqueueLane(ctx, endpoint); err != nil {
+			g.Log.Warn("a lane was not queued; the feeder finds it", "endpoint", endpoint, "error", err)
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/unihook/unihook/gateway/retry"
+	"github.com/unihook/unihook/gateway/sign"
+)
+
+// liveFor is how long a webhook that was read is used without a look at the store. With the feeder's and the runs'
+// own delays it keeps the promise that a change holds a second after its answer.
+const liveFor = 700 * time.Millisecond
+
+// livesKept bounds the webhooks in memory.
+const livesKept = 20_000
+
+// Live is a webhook ready to send: open, with its signer and schedule built once per revision.
+type Live struct {
+	Webhook   Webhook
+	Signer    *sign.Signer
+	Schedule  retry.Schedule
+	endpoints map[string]int
+	secrets   []string
+	readAt    time.Time
+}
+
+// Deleted tells that no request may start any more.
+func (l *Live) Deleted() bool { return l.Webhook.DeletedAt != 0 }
+
+// Active tells whether deliveries are sent.
+func (l *Live) Active() bool { return l.Webhook.Status == Active }
+
+// Endpoint finds an endpoint by its id; it is not there once a PATCH left it out.
+func (l *Live) Endpoint(id string) (Endpoint, bool) {
+	i, ok := l.endpoints[id]
+	if !ok {
+		return Endpoint{}, false
+	}
+	return l.Webhook.Endpoints[i], true
+}
+
+// Secrets are the values that must not show in anything that is kept: signing secrets and secret header values.
+func (l *Live) Secrets() []string { return l.secrets }
+
+// Timeout bounds a whole attempt.
+func (l *Live) Timeout() time.Duration { return time.Duration(l.Webhook.TimeoutSeconds) * time.Second }
+
+// bodySecret signs bodies that carry their signature inside. A nil Live has none.
+func (l *Live) bodySecret() string {
+	if l == nil {
+		return ""
+	}
+	secrets := l.Webhook.Signing.active(sign.Scheme(l.Webhook.Signing.Scheme), At(l.readAt))
+	if len(secrets) == 0 {
+		return ""
+	}
+	return secrets[0]
+}
+
+// active lists the secrets that sign at now, in the order that package sign expects: schemes that carry one signature
+// go on with the old secret until its grace period ends.
+func (s Signing) active(scheme sign.Scheme, now Time) []string {
+	if s.Secret == "" {
+		return nil
+	}
+	if s.PreviousSecret == "" || now >= s.PreviousUntil {
+		return []string{s.Secret}
+	}
+	if scheme.SingleSignature() {
+		return []string{s.PreviousSecret, s.Secret}
+	}
+	return []string{s.Secret, s.PreviousSecret}
+}
+
+// newLive builds what an attempt needs of an open webhook.
+func newLive(w Webhook, now time.Time) (*Live, error) {
+	l := &Live{Webhook: w, endpoints: make(map[string]int, len(w.Endpoints)), readAt: now}
+	for i, e := range w.Endpoints {
+		l.endpoints[e.ID] = i
+	}
+	if l.Deleted() {
+		return l, nil
+	}
+	scheme := sign.Scheme(w.Signing.Scheme)
+	signer, err := sign.NewSigner(scheme, w.Signing.Header, w.Signing.active(scheme, At(now)))
+	if err != nil {
+		return nil, fmt.Errorf("preparing the signatures of %s: %w", w.ID, err)
+	}
+	l.Signer, l.Schedule = signer, w.Retry.schedule()
+	for _, secret := range []string{w.Signing.Secret, w.Signing.PreviousSecret} {
+		if secret != "" {
+			l.secrets = append(l.secrets, secret)
+		}
+	}
+	for _, h := range w.Headers {
+		if h.Secret && h.Value != "" {
+			l.secrets = append(l.secrets, h.Value)
+		}
+	}
+	return l, nil
+}
+
+func (r Retry) schedule() retry.Schedule {
+	s := retry.Schedule{Name: r.Schedule}
+	if r.Schedule == retry.Custom {
+		s.Delays = make([]retry.Delay, len(r.Delays))
+		for i, d := range r.Delays {
+			s.Delays[i] = retry.Delay(d)
+		}
+	}
+	return s
+}
+
+// lives keeps webhooks ready to send.
+type lives struct {
+	g  *Gateway
+	mu sync.Mutex
+	by map[string]*Live
+}
+
+func newLives(g *Gateway) *lives { return &lives{g: g, by: map[string]*Live{}} }
+
+// Live answers webhooks ready to send, at most a second old. Those that were never stored are left out; deleted ones
+// are there and say so. One whose secrets cannot be opened is an error: nothing is sent unsigned.
+func (g *Gateway) Live(ctx context.Context, ids []string) (map[string]*Live, error) {
+	found, missing := g.lives.fresh(ids)
+	if len(missing) == 0 {
+		return found, nil
+	}
+	stored, err := g.Store.WebhooksByID(ctx, missing)
+	if err != nil {
+		return nil, fmt.Errorf("reading webhooks: %w", err)
+	}
+	for _, w := range stored {
+		l, err := g.lives.renew(w)
+		if err != nil {
+			return nil, err
+		}
+		found[w.ID] = l
+	}
+	return found, nil
+}
+
+// fresh answers what is young enough, and which ids are not.
+func (c *lives) fresh(ids []string) (found map[string]*Live, missing []string) {
+	now := c.g.Clock()
+	found = make(map[string]*Live, len(ids))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		if _, seen := found[id]; seen {
+			continue
+		}
+		l, ok := c.by[id]
+		if age := now.Sub(l.age(now)); ok && age >= 0 && age < liveFor {
+			found[id] = l
+		} else {
+			missing = append(missing, id)
+		}
+	}
+	return found, missing
+}
+
+// age is when the webhook was read; now for none.
+func (l *Live) age(now time.Time) time.Time {
+	if l == nil {
+		return now
+	}
+	return l.readAt
+}
+
+// renew takes a webhook as it is stored. What was built of the same revision is used again, unless a grace period has
+// ended since.
+func (c *lives) renew(stored Webhook) (*Live, error) {
+	now := c.g.Clock()
+	c.mu.Lock()
+	old := c.by[stored.ID]
+	c.mu.Unlock()
+	if old != nil && old.Webhook.Revision == stored.Revision && old.Deleted() == (stored.DeletedAt != 0) && !old.graceEnded(At(now)) {
+		again := *old
+		again.readAt = now
+		c.keep(&again)
+		return &again, nil
+	}
+	open, err := c.g.Seals.openWebhook(stored)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLive(open, now)
+	if err != nil {
+		return nil, err
+	}
+	c.keep(l)
+	return l, nil
+}
+
+// graceEnded tells that the old secret signed when this was built and does not any more.
+func (l *Live) graceEnded(now Time) bool {
+	until := l.Webhook.Signing.PreviousUntil
+	return until != 0 && At(l.readAt) < until && now >= until
+}
+
+func (c *lives) keep(l *Live) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.by) >= livesKept {
+		clear(c.by)
+	}
+	c.by[l.Webhook.ID] = l
+}

@@ -1,0 +1,183 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// StartReplay makes new deliveries of a webhook's earlier ones, oldest first, at a bounded rate. With dryRun it counts
+// and changes nothing.
+func (g *Gateway) StartReplay(ctx context.Context, a Actor, w Webhook, in Body[ReplayInput]) (r Replay, dry bool, err error) {
+	f := faults(in.Faults)
+	r = g.readReplay(w, in.Value, &f)
+	if err := f.err(); err != nil {
+		return r, false, err
+	}
+	counts, err := g.Store.CountDeliveries(ctx, Only(w.Organisation), r.sources())
+	if err != nil {
+		return r, false, away(fmt.Errorf("counting what to replay: %w", err))
+	}
+	for _, n := range counts {
+		r.Matched += n
+	}
+	if in.Value.DryRun.Or(false, false) {
+		r.ID = ""
+		return r, true, nil
+	}
+	if err := g.audited(ctx, a, w.Organisation, "webhook.replayed", w.ID, 0, nil); err != nil {
+		return r, false, away(err)
+	}
+	if err := g.Store.InsertReplay(ctx, r); errors.Is(err, ErrTaken) {
+		return r, false, Refuse(Conflict, "a replay of this webhook is running; wait for it or cancel it")
+	} else if err != nil {
+		return r, false, away(fmt.Errorf("storing replay: %w", err))
+	}
+	job := Job{ID: PrefixJob + r.ID, Kind: JobReplay, Organisation: w.Organisation, Ref: r.ID, TurnAt: g.now()}
+	return r, false, away(g.startJob(ctx, job))
+}
+
+// readReplay judges what a caller wrote.
+func (g *Gateway) readReplay(w Webhook, in ReplayInput, f *faults) Replay {
+	now := g.Clock()
+	r := Replay{ID: NewID(PrefixReplay, now), Organisation: w.Organisation, Webhook: w.ID, Running: w.ID, Status: ReplayRunning, CreatedAt: At(now)}
+	if text := in.Since.Or("", ""); text == "" {
+		f.add("/since", "since_missing", "say from when on, such as 2026-05-18T00:00:00Z")
+	} else if since, err := ParseTime(text); err != nil {
+		f.add("/since", "time_malformed", err.Error())
+	} else {
+		r.Since = since
+	}
+	// What the replay itself makes is later than its own start, and is not replayed.
+	r.Until = At(now)
+	if text := in.Until.Or("", ""); text != "" {
+		until, err := ParseTime(text)
+		if err != nil {
+			f.add("/until", "time_malformed", err.Error())
+		}
+		r.Until = min(r.Until, until)
+	}
+	switch status := in.Status.Or("failed", "failed"); status {
+	case "failed", "any":
+		r.FailedOnly = status == "failed"
+	default:
+		f.add("/status", "status_unknown", fmt.Sprintf("%q is not one of failed and any", status))
+	}
+	switch which := in.Mapping.Or("current", "current"); which {
+	case "current", "original":
+		r.Original = which == "original"
+	default:
+		f.add("/mapping", "mapping_unknown", fmt.Sprintf("%q is not one of current and original", which))
+	}
+	return r
+}
+
+// sources is which deliveries a replay makes anew.
+func (r Replay) sources() DeliveryFilter {
+	filter := DeliveryFilter{Webhook: r.Webhook, Since: r.Since, Until: r.Until, Oldest: true, NoTests: true}
+	if r.FailedOnly {
+		filter.Statuses = []DeliveryStatus{Failed, Cancelled}
+	}
+	return filter
+}
+
+// FindReplay answers a replay with its progress.
+func (g *Gateway) FindReplay(ctx context.Context, a Actor, id string) (Replay, error) {
+	scope, err := g.ScopeFor(ctx, a, "")
+	if err != nil {
+		return Replay{}, err
+	}
+	r, err := g.Store.Replay(ctx, scope, id)
+	if errors.Is(err, ErrNotFound) {
+		return r, Refuse(NotFound, "there is no replay %q", id)
+	}
+	if err != nil {
+		return r, away(err)
+	}
+	return r, away(g.countReplay(ctx, &r))
+}
+
+// countReplay fills in what became of the deliveries that a replay made.
+func (g *Gateway) countReplay(ctx context.Context, r *Replay) error {
+	counts, err := g.Store.CountDeliveries(ctx, Only(r.Organisation), DeliveryFilter{Replay: r.ID})
+	if err != nil {
+		return fmt.Errorf("counting the deliveries of %s: %w", r.ID, err)
+	}
+	r.Delivered, r.Failed = counts[Delivered], counts[Failed]
+	return nil
+}
+
+// CancelReplay stops a replay and cancels its waiting deliveries.
+func (g *Gateway) CancelReplay(ctx context.Context, a Actor, r Replay) (Replay, error) {
+	if r.Status != ReplayRunning {
+		return r, Refuse(Conflict, "the replay is %s", r.Status)
+	}
+	if err := g.audited(ctx, a, r.Organisation, "replay.cancelled", r.ID, 0, nil); err != nil {
+		return r, away(err)
+	}
+	r.Status, r.FinishedAt, r.Running = ReplayCancelled, g.now(), ""
+	if err := g.Store.UpdateReplay(ctx, r); errors.Is(err, ErrStale) {
+		return r, Refuse(Conflict, "the replay is over")
+	} else if err != nil {
+		return r, away(fmt.Errorf("cancelling %s: %w", r.ID, err))
+	}
+	if err := g.cancelAll(ctx, r.Organisation, DeliveryFilter{Replay: r.ID}, ByHand); err != nil {
+		return r, away(err)
+	}
+	return r, away(g.countReplay(ctx, &r))
+}
+
+// ReplaySources is the worker's: the next deliveries that a running replay makes anew, oldest first, after the place
+// that the replay remembers.
+func (g *Gateway) ReplaySources(ctx context.Context, r Replay, limit int) (list []Delivery, next string, err error) {
+	return g.Store.ListDeliveries(ctx, Only(r.Organisation), r.sources(), Page{Limit: limit, After: r.After})
+}
+
+// Replayed makes the new deliveries of a replay's sources, spare, in the order given. Those of endpoints that the
+// webhook does not have any more are left out.
+func (g *Gateway) Replayed(ctx context.Context, r Replay, sources []Delivery) ([]Delivery, error) {
+	stored, err := g.Store.Webhook(ctx, Only(r.Organisation), r.Webhook)
+	if err != nil {
+		return nil, fmt.Errorf("reading webhook %s: %w", r.Webhook, err)
+	}
+	if stored.DeletedAt != 0 {
+		return nil, nil
+	}
+	sel, err := newSelector(stored)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.bodies.put(ctx, sel.all()); err != nil {
+		return nil, err
+	}
+	now := g.Clock()
+	var list []Delivery
+	for i, source := range sources {
+		if !hasEndpoint(stored, source.Endpoint) {
+			continue
+		}
+		d := r.again(source, At(now))
+		d.Order = fmt.Sprintf("%016x%04x", now.UnixMicro(), i)
+		d.Place.Turn = d.CreatedAt.Add(time.Duration(len(list)) * turnStep)
+		if !r.Original {
+			d.Shape, d.WebhookRevision = sel.own.ID, stored.Revision
+			if m, ok := sel.shapeFor(d.Product, d.Type); ok {
+				d.Shape = m.ID
+			}
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+// again is a delivery of the same event to the same endpoint. Its id depends on the source as well as on the replay:
+// what a replay made counts in a later one, and an event may then have several sources.
+func (r Replay) again(source Delivery, now Time) Delivery {
+	return Delivery{
+		ID:    DeliveryID(r.CreatedAt, r.Organisation, source.Event, source.Endpoint, r.ID+"/"+source.ID),
+		Event: source.Event, Organisation: r.Organisation, Webhook: r.Webhook, Endpoint: source.Endpoint,
+		WebhookRevision: source.WebhookRevision, Replay: &r.ID, Product: source.Product, Type: source.Type,
+		Status: Pending, Reason: Scheduled, NextAttemptAt: now, CreatedAt: now, Shape: source.Shape,
+	}
+}

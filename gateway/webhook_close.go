@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// goneReason is the statusReason of a webhook whose last open endpoint answered 410.
+const goneReason = "gone"
+
+// CloseWebhook is the worker's: it makes a webhook inactive when no open endpoint is left.
+func (g *Gateway) CloseWebhook(ctx context.Context, id string) error {
+	for {
+		err := g.closeOnce(ctx, id)
+		if !errors.Is(err, ErrStale) {
+			return err
+		}
+	}
+}
+
+func (g *Gateway) closeOnce(ctx context.Context, id string) error {
+	w, err := g.Store.Webhook(ctx, Everyone(), id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("closing webhook %s: %w", id, err)
+	}
+	if w.DeletedAt != 0 || w.Status != Active {
+		return nil
+	}
+	open, err := g.hasOpenEndpoint(ctx, w)
+	if err != nil || open {
+		return err
+	}
+	was := w.Revision
+	w.Revision++
+	w.Status, w.StatusReason, w.UpdatedAt = Inactive, goneReason, g.now()
+	if err := g.RecordSystem(ctx, w.Organisation, "webhook.closed", w.ID, w.Revision); err != nil {
+		return err
+	}
+	return g.Store.ReplaceWebhook(ctx, w, was)
+}
+
+func (g *Gateway) hasOpenEndpoint(ctx context.Context, w Webhook) (bool, error) {
+	ids := make([]string, len(w.Endpoints))
+	for i, e := range w.Endpoints {
+		ids[i] = e.ID
+	}
+	states, err := g.Store.EndpointStates(ctx, ids)
+	if err != nil {
+		return false, fmt.Errorf("reading the endpoints of %s: %w", w.ID, err)
+	}
+	gone := 0
+	for _, s := range states {
+		if s.GoneAt != 0 {
+			gone++
+		}
+	}
+	return gone < len(ids), nil
+}
