@@ -41,7 +41,7 @@ var (
 // Compile checks rules and prepares them. The error is a *RulesError that holds every fault.
 // The bytes of the rules' values are copied.
 func Compile(rules []Rule) (*Mapping, error) {
-	sound, faults := checkRules(rules, func(int) bool { return true })
+	sound, faults := checkRules(rules, nil)
 	if len(faults) > 0 {
 		return nil, &RulesError{faults}
 	}
@@ -74,29 +74,42 @@ func Compile(rules []Rule) (*Mapping, error) {
 	return m, nil
 }
 
-// checkRules judges all rules of which use(i) is true, each alone and then with the others.
-func checkRules(rules []Rule, use func(int) bool) ([]*rule, []Fault) {
+// checkRules judges each rule alone, and then those without a fault with the others. Known are faults that were found
+// before, by rule; they are part of the answer, and nothing more is said about their fields.
+func checkRules(rules []Rule, known map[int][]Fault) ([]*rule, []Fault) {
+	faults := slices.Clone(known[WholeList])
 	if len(rules) > MaxRules {
-		return nil, []Fault{tooManyRules}
+		faults = append(faults, tooManyRules)
+		rules = rules[:MaxRules]
 	}
-	var faults []Fault
 	sound := make([]*rule, len(rules))
-	size := len("[]")
+	size := len("[]") - len(",")
 	for i, given := range rules {
-		if !use(i) {
-			continue
-		}
 		r, wrong := checkRule(i, given)
-		if faults = append(faults, wrong...); len(wrong) > 0 {
+		if wrong = addFaults(known[i], wrong); len(wrong) > 0 {
+			faults = append(faults, wrong...)
 			continue
 		}
 		sound[i] = r
-		size += len(r.text) + 1
+		size += len(r.text) + len(",")
 	}
-	if size-1 > MaxRulesBytes {
+	if size > MaxRulesBytes && len(known[WholeList]) == 0 {
 		faults = append(faults, rulesTooLong)
 	}
-	return sound, append(faults, findConflicts(sound)...)
+	faults = append(faults, findConflicts(sound)...)
+	slices.SortStableFunc(faults, func(a, b Fault) int { return a.Rule - b.Rule })
+	return sound, faults
+}
+
+// addFaults adds those of more that are about other fields than the known ones, unless the whole rule is at fault.
+func addFaults(known, more []Fault) []Fault {
+	all := slices.Clone(known)
+	for _, f := range more {
+		if !slices.ContainsFunc(known, func(k Fault) bool { return k.Field == f.Field || k.Field == "" }) {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // checkRule judges one rule by itself.

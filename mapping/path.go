@@ -26,7 +26,7 @@ func (p problem) ok() bool { return p.code == "" }
 func SplitPath(path string) ([]Segment, error) {
 	segments, p := splitPath(path)
 	if !p.ok() {
-		return nil, &RulesError{Faults: []Fault{{Rule: WholeList, Field: "path", Code: p.code, Detail: p.detail}}}
+		return nil, &RulesError{Faults: []Fault{{Rule: WholeList, Field: "path", Code: "path_" + p.code, Detail: p.detail}}}
 	}
 	return segments, nil
 }

@@ -3,7 +3,6 @@ package mapping
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -49,22 +48,21 @@ func ParseRules(text []byte) ([]Rule, error) {
 	if !list.IsArray() {
 		return nil, &RulesError{[]Fault{{WholeList, "", "not_an_array", "not a JSON array of rules"}}}
 	}
+	known := map[int][]Fault{}
 	// A limit on the text itself: its escapes may be longer than what they stand for, which Compile counts.
 	if len(Compact(nil, text)) > MaxRulesBytes {
-		return nil, &RulesError{[]Fault{rulesTooLong}}
+		known[WholeList] = []Fault{rulesTooLong}
 	}
 	var rules []Rule
-	var faults []Fault
-	sound := make(map[int]bool)
 	list.ForEach(func(_, value gjson.Result) bool {
 		rule, wrong := parseRule(len(rules), value)
-		sound[len(rules)] = len(wrong) == 0
-		rules, faults = append(rules, rule), append(faults, wrong...)
-		return true
+		if len(wrong) > 0 {
+			known[len(rules)] = wrong
+		}
+		rules = append(rules, rule)
+		return len(rules) <= MaxRules
 	})
-	_, more := checkRules(rules, func(i int) bool { return sound[i] })
-	if faults = append(faults, more...); len(faults) > 0 {
-		slices.SortStableFunc(faults, func(a, b Fault) int { return a.Rule - b.Rule })
+	if _, faults := checkRules(rules, known); len(faults) > 0 {
 		return nil, &RulesError{faults}
 	}
 	return rules, nil
