@@ -66,15 +66,15 @@ func (c *checker) run() {
 		if i = c.value(i); i < 0 {
 			return
 		}
-		if c.depth > opened {
-			if i = c.firstOf(i); i < 0 {
+		more := c.depth > opened
+		if more {
+			if i, more = c.firstOf(i); i < 0 {
 				return
 			}
-			if i < len(c.data) && c.data[i] != '}' && c.data[i] != ']' {
-				continue
-			}
 		}
-		var more bool
+		if more {
+			continue
+		}
 		if i, more = c.after(i); !more {
 			return
 		}
@@ -135,21 +135,22 @@ func (c *checker) inObject() bool {
 }
 
 // firstOf answers where the first value in a new object or array begins, or where that closes at once.
-func (c *checker) firstOf(i int) int {
+func (c *checker) firstOf(i int) (next int, more bool) {
 	i = skipSpace(c.data, i)
-	if !c.inObject() {
-		if i < len(c.data) && c.data[i] == '}' {
-			return c.unexpected(i, "a value or ]")
-		}
-		return i
+	closing, wanted := byte(']'), "a value or ]"
+	object := c.inObject()
+	if object {
+		closing, wanted = '}', "a key or }"
 	}
-	if i < len(c.data) && c.data[i] == '}' {
-		return i
+	switch {
+	case i < len(c.data) && c.data[i] == closing:
+		return i, false
+	case i < len(c.data) && (c.data[i] == '}' || c.data[i] == ']'):
+		return c.unexpected(i, wanted), false
+	case object:
+		return c.key(i), true
 	}
-	if i < len(c.data) && c.data[i] == ']' {
-		return c.unexpected(i, "a key or }")
-	}
-	return c.key(i)
+	return i, true
 }
 
 // after reads what follows a value: closing brackets, and then a comma, a key where there must be one, or the end.

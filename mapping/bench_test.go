@@ -1,0 +1,163 @@
+package mapping_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
+
+	"github.com/unihook/unihook/mapping"
+)
+
+// benchPayload is an event of about size bytes: an envelope, a customer, and as many order lines as fit.
+func benchPayload(size int) []byte {
+	var b strings.Builder
+	b.WriteString(`{"id":"evt_01JFX3Q8Y7","type":"paiement.success","product":"payments","createdAt":"2026-05-18T10:32:14.000Z",` +
+		`"organisation":"org_abc123","data":{"id":"pmt_xyz789","amount":5000.00,"currency":"EUR","contact":{"id":"ctc_1",` +
+		`"firstName":"Sarah","lastName":"Ben Amor","email":"sarah@example.org","phone":"+33 6 12 34 56 78"},`)
+	for i := range 100 {
+		fmt.Fprintf(&b, `"f%d":%d,`, i, i)
+		if b.Len() > size/2 {
+			break
+		}
+	}
+	b.WriteString(`"lines":[`)
+	for i := 0; b.Len() < size-200; i++ {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"sku":"SKU-%06d","title":"Abonnement \"Pro\" n° %d","quantity":%d,"price":%d.50,"tags":["a","b"],"meta":{"weight":%d,"fragile":false}}`,
+			i, i, i%7, i%500, i*3)
+	}
+	b.WriteString(`]}}`)
+	return []byte(b.String())
+}
+
+// benchRules names properties of the envelope, the customer, the fields and, from ten rules on, of every order line.
+func benchRules(n int) (lines []string) {
+	lines = []string{"remove data.contact.email"}
+	if n >= 10 {
+		lines = append(lines, "rename data.contact.firstName first_name", "remove data.contact.phone", "rename data.contact.lastName last_name",
+			"set data.source \"unihook\"", "rename createdAt at", "remove organisation", "move data.currency data.money.currency",
+			"remove data.f3", "remove data.lines.#.meta")
+	}
+	for i := 10; i < n; i++ {
+		if i%2 == 0 {
+			lines = append(lines, fmt.Sprintf("remove data.f%d", i))
+		} else {
+			lines = append(lines, fmt.Sprintf("rename data.f%d renamed%d", i, i))
+		}
+	}
+	return lines
+}
+
+// BenchmarkApply maps payloads that were checked at intake. Compare with BenchmarkValid of the same size.
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []int{1, 10, 100} {
+		m := compileLines(b, benchRules(n)...)
+		for _, kib := range []int{1, 16, 256} {
+			payload := benchPayload(kib << 10)
+			b.Run(fmt.Sprintf("rules=%d/KiB=%d", n, kib), func(b *testing.B) {
+				b.SetBytes(int64(len(payload)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := m.ApplyValid(payload, 4<<20); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkApplyUnchecked is BenchmarkApply of payloads that come from outside, as at the command line.
+func BenchmarkApplyUnchecked(b *testing.B) {
+	m := compileLines(b, benchRules(10)...)
+	for _, kib := range []int{1, 16, 256} {
+		payload := benchPayload(kib << 10)
+		b.Run(fmt.Sprintf("rules=10/KiB=%d", kib), func(b *testing.B) {
+			b.SetBytes(int64(len(payload)))
+			for b.Loop() {
+				if _, err := m.Apply(payload, 4<<20); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkValid is the yardstick.
+func BenchmarkValid(b *testing.B) {
+	for _, kib := range []int{1, 16, 256} {
+		payload := benchPayload(kib << 10)
+		b.Run(fmt.Sprintf("gjson/KiB=%d", kib), func(b *testing.B) {
+			b.SetBytes(int64(len(payload)))
+			for b.Loop() {
+				if !gjson.ValidBytes(payload) {
+					b.Fatal("not valid")
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("CheckJSON/KiB=%d", kib), func(b *testing.B) {
+			b.SetBytes(int64(len(payload)))
+			for b.Loop() {
+				if err := mapping.CheckJSON(payload, mapping.MaxDepth); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSjson makes one sjson call for each rule: what the engine is there to avoid. It does less: its rename puts the
+// property last, and it does not enter arrays.
+func BenchmarkSjson(b *testing.B) {
+	for _, n := range []int{1, 10, 100} {
+		var rules []mapping.Rule
+		for _, line := range benchRules(n) {
+			if r := parseLine(b, line); !strings.Contains(r.Path, "#") {
+				rules = append(rules, r)
+			}
+		}
+		for _, kib := range []int{1, 16, 256} {
+			payload := benchPayload(kib << 10)
+			b.Run(fmt.Sprintf("rules=%d/KiB=%d", n, kib), func(b *testing.B) {
+				b.SetBytes(int64(len(payload)))
+				for b.Loop() {
+					body := payload
+					for _, r := range rules {
+						body = sjsonApply(b, body, r)
+					}
+				}
+			})
+		}
+	}
+}
+
+func sjsonApply(b *testing.B, body []byte, r mapping.Rule) []byte {
+	var err error
+	value := gjson.GetBytes(body, r.Path)
+	to := r.To
+	switch r.Op {
+	case mapping.OpSet:
+		body, err = sjson.SetRawBytes(body, r.Path, r.Value)
+	case mapping.OpRename:
+		to = r.Path[:strings.LastIndexByte(r.Path, '.')+1] + r.To
+		fallthrough
+	case mapping.OpMove:
+		if value.Exists() {
+			body, err = sjson.SetRawBytes(body, to, []byte(value.Raw))
+		}
+		fallthrough
+	default:
+		if err == nil {
+			body, err = sjson.DeleteBytes(body, r.Path)
+		}
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return body
+}
