@@ -142,7 +142,7 @@ func rebind(t *testing.T, c *egress.Client, url string, touched *atomic.Int64) {
 
 func TestDo_SilentNameServer(t *testing.T) {
 	names := newNameServer(t)
-	names.silent = true
+	names.hush()
 	c := newClient(t, egress.Options{Resolver: names.resolver()})
 	out := c.Do(t.Context(), egress.Request{URL: "https://example.com/", Timeout: 300 * time.Millisecond})
 	if out.Failure != egress.DNS {

@@ -230,6 +230,13 @@ func (s *nameServer) serve() {
 	}
 }
 
+// hush makes the server answer nothing any more.
+func (s *nameServer) hush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = true
+}
+
 func (s *nameServer) isSilent() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,4 +295,10 @@ func tlsListener(ln net.Listener, cert tls.Certificate) net.Listener {
 
 func tlsListenerAskingForCertificates(ln net.Listener, cert tls.Certificate) net.Listener {
 	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert})
+}
+
+func newPool(a *authority) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
 }

@@ -119,7 +119,7 @@ func TestCheckName(t *testing.T) {
 
 func TestCheckName_SilenceIsAcceptedAfterTwoSeconds(t *testing.T) {
 	names := newNameServer(t)
-	names.silent = true
+	names.hush()
 	p := new(egress.Policy)
 	target, _ := p.CheckURL("", "https://example.com/", nil)
 	began := time.Now()
