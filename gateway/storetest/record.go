@@ -19,7 +19,7 @@ func attempt(number int) *gateway.Attempt {
 			"Content-Type": "text/plain", "x.y": "1", "$z": "2",
 		},
 		ResponseBody: fmt.Sprintf("body %d \u00e9 <>& \u2028", number), ResponseTruncated: true,
-		BodySHA: []byte{0, 1, 2, 255, byte(number)}, URLNumber: 7, Nonce: "n0nce",
+		BodySHA: []byte{0, 1, 2, 255, byte(number)}, URLNumber: 7, BodySig: "n0nce",
 	}
 }
 
