@@ -2,7 +2,6 @@ package sqlitestore
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -93,13 +92,14 @@ func (w *where) window(column string, since, until gateway.Time) {
 	}
 }
 
-// nobody is an organisation that does not exist: ids have no slash.
-const nobody = "/"
-
-// scope keeps out what the scope may not see. The zero scope sees nothing, not even what belongs to no organisation.
+// scope keeps out what the scope may not see. The zero scope sees nothing.
 func (w *where) scope(scope gateway.Scope) {
-	if organisation, one := scope.Organisation(); one {
-		w.add("organisation = ?", cmp.Or(organisation, nobody))
+	organisation, one := scope.Organisation()
+	switch {
+	case one && organisation == "":
+		w.add("0")
+	case one:
+		w.add("organisation = ?", organisation)
 	}
 }
 
