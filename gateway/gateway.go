@@ -66,6 +66,7 @@ type Gateway struct {
 	bodies    *bodies
 	intake    *intake
 	pending   *pendingCounts
+	keys      *keyCache
 	previews  chan struct{}
 	tries     tries
 }
@@ -102,12 +103,14 @@ func New(o Options) (*Gateway, error) {
 	g.snapshots = newSnapshots(g)
 	g.pending = newPendingCounts(g)
 	g.intake = newIntake(g)
+	g.keys = newKeyCache(g)
 	return g, nil
 }
 
 // Close ends the loops, after what was accepted is written and queued.
 func (g *Gateway) Close() {
 	g.intake.close()
+	g.keys.close()
 }
 
 // now is the moment in the precision that is stored.

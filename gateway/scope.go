@@ -1,37 +1,61 @@
 package gateway
 
-import (
-	"context"
-	"errors"
-	"fmt"
-)
+import "context"
 
-// ScopeFor is whose records an actor may see. An operator sees every organisation, or the one that it names; all
-// others see their own, and another's is not found.
+// scope is whose records the actor sees by itself.
+func (a Actor) scope() Scope {
+	switch {
+	case a.Kind == KindOperator:
+		return Everyone()
+	case a.Organisation == "":
+		return Scope{}
+	}
+	return Only(a.Organisation)
+}
+
+// ScopeFor is whose records the actor sees where a query names an organisation, or none when it is empty. The operator
+// sees everyone's, or the named one's (NotFound when there is none such); others see their own, and another's id is
+// NotFound to them.
 func (g *Gateway) ScopeFor(ctx context.Context, a Actor, named string) (Scope, error) {
-	if a.Kind != KindOperator {
-		if a.Organisation == "" || named != "" && named != a.Organisation {
-			return Scope{}, Refuse(NotFound, "there is no organisation %q", named)
+	switch {
+	case a.Kind == KindOperator && named == "":
+		return Everyone(), nil
+	case a.Kind == KindOperator:
+		if _, err := g.organisation(ctx, named); err != nil {
+			return Scope{}, err
 		}
-		return Only(a.Organisation), nil
+		return Only(named), nil
+	case a.Organisation == "":
+		return Scope{}, Refuse(Forbidden, "a key of kind %s belongs to no organisation", a.Kind)
+	case named != "" && named != a.Organisation:
+		return Scope{}, noOrganisation(named)
+	}
+	return Only(a.Organisation), nil
+}
+
+// OwnerFor is the organisation that what the actor makes will belong to, where the body names one or, empty, none. The
+// operator must name one that exists: the fault says so. Others make their own; another's id is NotFound to them.
+func (g *Gateway) OwnerFor(ctx context.Context, a Actor, named string) (string, *Fault, error) {
+	if a.Kind != KindOperator {
+		scope, err := g.ScopeFor(ctx, a, named)
+		if err != nil {
+			return "", nil, err
+		}
+		own, _ := scope.Organisation()
+		return own, nil, nil
 	}
 	if named == "" {
-		return Everyone(), nil
+		return "", &Fault{Pointer: "/organisation", Code: "organisation_missing", Detail: "the operator names the organisation that this is for"}, nil
 	}
-	if err := g.exists(ctx, named); err != nil {
-		return Scope{}, err
+	_, err := g.organisation(ctx, named)
+	if IsKind(err, NotFound) {
+		return "", &Fault{Pointer: "/organisation", Code: "organisation_unknown", Detail: err.Error()}, nil
 	}
-	return Only(named), nil
+	return named, nil, err
 }
 
 // exists refuses an organisation that is not there or is being erased.
 func (g *Gateway) exists(ctx context.Context, id string) error {
-	o, err := g.Store.Organisation(ctx, id)
-	if errors.Is(err, ErrNotFound) || err == nil && o.Erasing {
-		return Refuse(NotFound, "there is no organisation %q", id)
-	}
-	if err != nil {
-		return away(fmt.Errorf("reading organisation %s: %w", id, err))
-	}
-	return nil
+	_, err := g.organisation(ctx, id)
+	return err
 }

@@ -21,6 +21,8 @@ type Page struct {
 //
 // All methods are safe for concurrent use. Writes are durable when they return: in SQLite after an fsync, in MongoDB
 // with a journalled majority. A write whose context ends may or may not have happened; repeating it is harmless.
+// Inserts answer ErrTaken for an id that exists. The zero Scope finds nothing. A mark (Page.After, next) is the store's
+// own; a list that is read by marks has each record once, whatever is inserted meanwhile.
 // Errors are ErrNotFound, ErrTaken, ErrStale and ErrAway (wrapped) or internal. Methods of the parts below that serve
 // people take a Scope or an organisation, and their queries include it; those of Pipeline serve workers and do not.
 type Store interface {
@@ -50,7 +52,7 @@ type Organisations interface {
 	// ReplaceOrganisation replaces the one whose revision is was, else ErrStale.
 	ReplaceOrganisation(ctx context.Context, o Organisation, was int64) error
 	// EraseOrganisation removes at most limit records of what the organisation has, all but its audit; when nothing is
-	// left it removes the organisation and answers true.
+	// left it removes the organisation and answers true. A job of kind erase stays: its worker deletes it afterwards.
 	EraseOrganisation(ctx context.Context, id string, limit int) (done bool, err error)
 
 	// PutAccounts makes or updates accounts: a name where it is not empty, and the later LastEventAt.
@@ -65,6 +67,7 @@ type Keys interface {
 	// Key finds a key by its id: it is read before anything is known of the caller.
 	Key(ctx context.Context, id string) (Key, error)
 	ListKeys(ctx context.Context, page Page) (list []Key, next string, err error)
+	// DeleteKey answers ErrNotFound for a key that is not there.
 	DeleteKey(ctx context.Context, id string) error
 	// TouchKeys notes when keys were last used.
 	TouchKeys(ctx context.Context, usedAt map[string]Time) error
@@ -77,7 +80,8 @@ type Revision struct {
 	Deleted  bool
 }
 
-// Webhooks keeps webhooks, sealed. Tombstones (DeletedAt) are found by Webhook and WebhooksByID and are in no list,
+// Webhooks keeps webhooks, sealed; open secrets, health and warnings are never stored, and absent lists are read as empty
+// ones. Tombstones (DeletedAt) are found by Webhook and WebhooksByID and are in no list,
 // count or revision.
 type Webhooks interface {
 	InsertWebhook(ctx context.Context, w Webhook) error
@@ -105,7 +109,8 @@ type Events interface {
 	// Shapes finds shapes by id; those not there are left out.
 	Shapes(ctx context.Context, ids []string) ([]Shape, error)
 	// Accept writes events, then the deliveries of those that were new: in one transaction where the store has them.
-	// taken[i] is true for an event whose key was there already; its deliveries are not written.
+	// taken[i] is true for an event whose key was there already; its deliveries are not written. Of twins in one call
+	// the first is new, and its plan tells which deliveries are its own.
 	Accept(ctx context.Context, events []Event, deliveries []Delivery) (taken []bool, err error)
 	// InsertDeliveries writes the deliveries that are not there yet: those that a plan lacks, a test's, a replay's.
 	InsertDeliveries(ctx context.Context, deliveries []Delivery) error
@@ -115,7 +120,7 @@ type Events interface {
 	ListEvents(ctx context.Context, scope Scope, filter EventFilter, page Page) (list []Event, next string, err error)
 	// EventsByKey is the worker's: events with data, by EventKey; those not there are left out.
 	EventsByKey(ctx context.Context, keys []string) ([]Event, error)
-	// EraseEvent removes the data and marks the event erased.
+	// EraseEvent removes the data and marks the event erased; ErrNotFound where there is none.
 	EraseEvent(ctx context.Context, organisation, id string) error
 	// PurgeEvents removes at most limit events accepted before the time given, oldest first, and answers how many.
 	PurgeEvents(ctx context.Context, before Time, limit int) (int, error)
@@ -131,7 +136,8 @@ type Deliveries interface {
 	CountDeliveries(ctx context.Context, scope Scope, filter DeliveryFilter) (map[DeliveryStatus]int, error)
 	// CountPending counts the organisation's pending deliveries, up to limit.
 	CountPending(ctx context.Context, organisation string, limit int) (int, error)
-	// CancelDelivery finishes a pending delivery as cancelled; ErrStale when it is not pending.
+	// CancelDelivery finishes a pending delivery as cancelled; ErrStale when it is not pending, ErrNotFound when it is
+	// not there.
 	CancelDelivery(ctx context.Context, organisation, id string, reason Reason, at Time) error
 	// CancelPending does so for at most limit pending deliveries of the organisation that match, and answers how many.
 	CancelPending(ctx context.Context, organisation string, filter DeliveryFilter, reason Reason, at Time, limit int) (int, error)
@@ -243,7 +249,8 @@ type Jobs interface {
 
 // Audit keeps who did what. Nothing changes an entry; its own retention removes it.
 type Audit interface {
-	// AppendAudit assigns the organisation's next number and writes the entry.
+	// AppendAudit assigns the organisation's next number and writes the entry; one whose id is there keeps the number
+	// that it has. Numbers go on after a purge.
 	AppendAudit(ctx context.Context, e AuditEntry) (number int64, err error)
 	// ListAudit is newest first. Entries without an organisation (keys of the operator) are in Everyone's list alone.
 	ListAudit(ctx context.Context, scope Scope, filter AuditFilter, page Page) (list []AuditEntry, next string, err error)

@@ -37,10 +37,11 @@ func (g *Gateway) closeOnce(ctx context.Context, id string) error {
 	was := w.Revision
 	w.Revision++
 	w.Status, w.StatusReason, w.UpdatedAt = Inactive, goneReason, g.now()
-	if err := g.RecordSystem(ctx, w.Organisation, "webhook.closed", w.ID, w.Revision); err != nil {
-		return err
+	entry := AuditEntry{
+		Organisation: w.Organisation, Action: "webhook.closed", Object: w.ID, Revision: w.Revision,
+		Changes: changesBetween(map[string]any{"status": Active, "statusReason": ""}, map[string]any{"status": w.Status, "statusReason": w.StatusReason}),
 	}
-	return g.Store.ReplaceWebhook(ctx, w, was)
+	return g.change(ctx, system, entry, func() error { return g.Store.ReplaceWebhook(ctx, w, was) })
 }
 
 func (g *Gateway) hasOpenEndpoint(ctx context.Context, w Webhook) (bool, error) {

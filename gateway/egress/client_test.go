@@ -225,7 +225,7 @@ func TestDo_EndsWithItsContext(t *testing.T) {
 	if out := c.Do(t.Context(), egress.Request{URL: at("127.0.0.1", ln), Timeout: 200 * time.Millisecond}); out.Failure != egress.Timeout {
 		t.Errorf("timed out: %+v", out)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }

@@ -28,8 +28,12 @@ const (
 	headerTiming       = "Server-Timing"
 )
 
-// maxProxyHeaders bounds the proxy's answer, in bytes.
-const maxProxyHeaders = 8 << 10
+const (
+	// maxProxyHeaders bounds the proxy's answer, in bytes.
+	maxProxyHeaders = 8 << 10
+	// proxyCheck bounds a check of the proxy: readiness is asked for every few seconds.
+	proxyCheck = 3 * time.Second
+)
 
 // connect dials through a Proxy, by CONNECT for https and http. It reaches the proxy's address and nothing else: there is
 // no way from here around the proxy.
@@ -56,6 +60,8 @@ func newConnect(o Options, config *tls.Config) (*connect, error) {
 	switch {
 	case u.Scheme == "https":
 		c.tls = config.Clone()
+		// Every new target costs a handshake with the proxy; a resumed one is cheap.
+		c.tls.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 		if o.ProxyCertificate != nil {
 			c.tls.Certificates = []tls.Certificate{*o.ProxyCertificate}
 		}
@@ -205,6 +211,8 @@ func writeTiming(timing Timing) string {
 
 // check asks the proxy how it is: that it can be reached, takes our token, and which addresses it sends from.
 func (c *connect) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, proxyCheck)
+	defer cancel()
 	r, err := c.reach(ctx)
 	if err != nil {
 		return fmt.Errorf("checking the egress proxy %s: %w", c.address, err)

@@ -141,14 +141,16 @@ func splitAuthority(authority, scheme string) (host string, port uint16, fault *
 	if strings.Contains(authority, "@") {
 		return "", 0, &Fault{"url_user", "a user name in a URL is not sent; use a header"}
 	}
-	host, digits, given := authority, "", false
-	if end := strings.LastIndexByte(authority, ']'); strings.HasPrefix(authority, "[") && end > 0 {
+	host, digits, given := strings.Cut(authority, ":")
+	if strings.HasPrefix(authority, "[") {
+		end := strings.LastIndexByte(authority, ']')
+		if end < 0 {
+			return "", 0, &Fault{"url_host", "the address in brackets has no end"}
+		}
 		host, digits = authority[:end+1], authority[end+1:]
 		if digits, given = strings.CutPrefix(digits, ":"); !given && digits != "" {
 			return "", 0, &Fault{"url_host", "after the address in brackets only a port can follow"}
 		}
-	} else {
-		host, digits, given = strings.Cut(authority, ":")
 	}
 	if host == "" {
 		return "", 0, &Fault{"url_host", "the URL has no host"}

@@ -35,33 +35,33 @@ func encodeAttempt(a *gateway.Attempt) (r attemptRow, err error) {
 func scanAttempt(r row) (a gateway.Attempt, err error) {
 	var doc, headers string
 	var number, urlNumber int
-	var nonce, body string
+	var bodySig, body string
 	var sha []byte
-	if err := r.Scan(&number, &urlNumber, &nonce, &sha, &doc, &headers, &body); err != nil {
+	if err := r.Scan(&number, &urlNumber, &bodySig, &sha, &doc, &headers, &body); err != nil {
 		return a, err
 	}
 	if err := decode(doc, &a); err != nil {
 		return a, err
 	}
-	a.Number, a.URLNumber, a.Nonce, a.BodySHA, a.ResponseBody = number, urlNumber, nonce, sha, body
+	a.Number, a.URLNumber, a.BodySig, a.BodySHA, a.ResponseBody = number, urlNumber, bodySig, sha, body
 	err = decode(headers, &a.ResponseHeaders)
 	return a, err
 }
 
 // attempts are those of a delivery, in the order of their numbers.
 func (s *Store) attempts(ctx context.Context, delivery string) ([]gateway.Attempt, error) {
-	return read(ctx, s, scanAttempt, `SELECT number, url_number, nonce, body_sha, doc, coalesce(response_headers, '{}'),
+	return read(ctx, s, scanAttempt, `SELECT number, url_number, body_sig, body_sha, doc, coalesce(response_headers, '{}'),
 		coalesce(response_body, '') FROM attempts WHERE delivery = ? ORDER BY number`, delivery)
 }
 
 // insertAttempt adds an attempt, over one of the same number, and drops what falls out of what is kept.
 func insertAttempt(t *tx, delivery string, r attemptRow) error {
 	a := r.attempt
-	if _, err := t.exec(`INSERT INTO attempts (delivery, number, url_number, nonce, body_sha, doc, response_headers, response_body)
+	if _, err := t.exec(`INSERT INTO attempts (delivery, number, url_number, body_sig, body_sha, doc, response_headers, response_body)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (delivery, number) DO UPDATE SET url_number = excluded.url_number,
-		nonce = excluded.nonce, body_sha = excluded.body_sha, doc = excluded.doc,
+		body_sig = excluded.body_sig, body_sha = excluded.body_sha, doc = excluded.doc,
 		response_headers = excluded.response_headers, response_body = excluded.response_body`,
-		delivery, a.Number, a.URLNumber, a.Nonce, a.BodySHA, r.doc, r.headers, r.body); err != nil {
+		delivery, a.Number, a.URLNumber, a.BodySig, a.BodySHA, r.doc, r.headers, r.body); err != nil {
 		return err
 	}
 	if a.Number > gateway.KeptBodies {

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -92,14 +93,13 @@ func (w *where) window(column string, since, until gateway.Time) {
 	}
 }
 
-// scope keeps out what the scope may not see. The zero scope sees nothing.
+// nobody is an organisation that does not exist: ids have no slash.
+const nobody = "/"
+
+// scope keeps out what the scope may not see. The zero scope sees nothing, not even what belongs to no organisation.
 func (w *where) scope(scope gateway.Scope) {
-	organisation, one := scope.Organisation()
-	switch {
-	case one && organisation == "":
-		w.add("0")
-	case one:
-		w.add("organisation = ?", organisation)
+	if organisation, one := scope.Organisation(); one {
+		w.add("organisation = ?", cmp.Or(organisation, nobody))
 	}
 }
 

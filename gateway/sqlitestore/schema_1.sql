@@ -63,7 +63,7 @@ CREATE INDEX deliveries_lane ON deliveries (lane, id) WHERE lane IS NOT NULL;
 
 CREATE TABLE attempts (
 	row INTEGER PRIMARY KEY,
-	delivery TEXT NOT NULL, number INTEGER NOT NULL, url_number INTEGER NOT NULL, nonce TEXT NOT NULL, body_sha BLOB,
+	delivery TEXT NOT NULL, number INTEGER NOT NULL, url_number INTEGER NOT NULL, body_sig TEXT NOT NULL, body_sha BLOB,
 	doc TEXT NOT NULL, response_headers TEXT, response_body TEXT
 ) STRICT;
 CREATE UNIQUE INDEX attempts_key ON attempts (delivery, number);

@@ -26,11 +26,19 @@ func Run(t *testing.T, open func(t *testing.T) gateway.Store) {
 		name  string
 		cases []testCase
 	}{
+		{"Organisation", organisationCases()},
+		{"Key", keyCases()},
+		{"Webhook", webhookCases()},
 		{"Accept", acceptCases()},
 		{"Event", eventCases()},
+		{"Delivery", deliveryCases()},
 		{"Place", placeCases()},
 		{"Lane", laneCases()},
 		{"Record", recordCases()},
+		{"Endpoint", endpointCases()},
+		{"Job", jobCases()},
+		{"Audit", auditCases()},
+		{"Keyring", keyringCases()},
 	}
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
@@ -87,7 +95,7 @@ func (f *fixture) is(err, want error) {
 // same fails the case where got and want differ; nil and empty lists are alike.
 func (f *fixture) same(what string, got, want any) {
 	f.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.AllowUnexported()); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		f.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
