@@ -20,11 +20,12 @@ func TestAuthenticate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		b.clock.move(time.Millisecond) // lists are in the order of making
 		return key, text
 	}
 	_, publisher := make(gateway.KeyInput{Kind: gateway.Given("publisher"), Products: gateway.Given([]string{"sms"})})
 	customerKey, customer := make(gateway.KeyInput{Kind: gateway.Given("organisation"), Organisation: gateway.Given("org_a")})
-	_, shortLived := make(gateway.KeyInput{Kind: gateway.Given("monitor"), ExpiresAt: gateway.Given("2026-05-18T10:32:15Z")})
+	_, shortLived := make(gateway.KeyInput{Kind: gateway.Given("monitor"), ExpiresAt: gateway.Given("2026-05-18T10:32:15.002Z")})
 	refused := func(t *testing.T, bearer string) {
 		t.Helper()
 		if a, err := b.Authenticate(t.Context(), bearer, ""); !errors.Is(err, gateway.ErrNoKey) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,6 +91,7 @@ func newLive(w Webhook, now time.Time) (*Live, error) {
 		return nil, fmt.Errorf("preparing the signatures of %s: %w", w.ID, err)
 	}
 	l.Signer, l.Schedule = signer, w.Retry.schedule()
+	l.Webhook.Headers = slices.DeleteFunc(slices.Clone(w.Headers), func(h Header) bool { return h.Missing })
 	for _, secret := range []string{w.Signing.Secret, w.Signing.PreviousSecret} {
 		if secret != "" {
 			l.secrets = append(l.secrets, secret)

@@ -79,6 +79,9 @@ type Header struct {
 	Value     string `json:"value,omitempty" bson:"value,omitempty"`
 	ValueHint string `json:"valueHint,omitempty" bson:"valueHint,omitempty"`
 	Secret    bool   `json:"secret" bson:"secret"`
+	// Missing marks the secret header of a duplicate whose value nobody gave yet: it is not sent. It is told by the
+	// ciphertext that is not there.
+	Missing bool `json:"-" bson:"-"`
 }
 
 // Signing is how requests are signed.
@@ -101,8 +104,9 @@ type Signing struct {
 // Retry is when failed deliveries are tried again.
 type Retry struct {
 	// Schedule is "standard", "unidy" or "custom", the last with Delays such as "10s".
-	Schedule string   `json:"schedule" bson:"schedule"`
-	Delays   []string `json:"delays,omitempty" bson:"delays,omitempty"`
+	Schedule string `json:"schedule" bson:"schedule"`
+	// Delays of none is one attempt; nil is another schedule.
+	Delays []string `json:"delays,omitzero" bson:"delays"`
 	// Gone is "stop" (410 closes the endpoint) or "retry" (410 is a failure like any other).
 	Gone string `json:"gone" bson:"gone"`
 }

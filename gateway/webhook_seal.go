@@ -80,7 +80,8 @@ func (s *Seals) sealWebhook(w Webhook) (Webhook, error) {
 func (s *Seals) sealHeaders(w *Webhook) error {
 	for i := range w.Headers {
 		h := &w.Headers[i]
-		if !h.Secret {
+		h.ValueHint = ""
+		if !h.Secret || h.Missing {
 			continue
 		}
 		sealed, err := s.Seal(h.Value, w.Organisation, w.ID, sealedHeader, h.Name)
@@ -125,10 +126,11 @@ func (s *Seals) openWebhook(w Webhook) (Webhook, error) {
 	}
 	for i := range w.Headers {
 		h := &w.Headers[i]
-		if !h.Secret {
+		sealed := w.Sealed.Headers[headerKey(h.Name)]
+		if h.Missing = h.Secret && len(sealed) == 0; h.Missing || !h.Secret {
 			continue
 		}
-		value, err := s.Open(w.Sealed.Headers[headerKey(h.Name)], w.Organisation, w.ID, sealedHeader, h.Name)
+		value, err := s.Open(sealed, w.Organisation, w.ID, sealedHeader, h.Name)
 		if err != nil {
 			return Webhook{}, err
 		}

@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/unihook/unihook/gateway/sign"
+)
+
+// maxGrace bounds how long a rotated secret goes on signing.
+const maxGrace = 7 * 24 * time.Hour
+
+// RotateSecret gives a webhook a new signing secret, made or brought along, and answers it: this once. With a grace
+// period the old one signs too until it ends, and the one before that no more. The answer is empty for a scheme of key
+// pairs, whose public key ShowWebhook has; Conflict for the scheme that has no secret.
+func (g *Gateway) RotateSecret(ctx context.Context, a Actor, w Webhook, in Body[SecretInput]) (secret string, err error) {
+	if err := a.May(ActConfigure); err != nil {
+		return "", err
+	}
+	_, after, err := g.saveWebhook(ctx, a, w, "webhook.secret_rotated", func(present Webhook) (Webhook, error) {
+		return g.rotated(present, in)
+	})
+	if err != nil {
+		return "", err
+	}
+	if after.Signing.privateKey() {
+		return "", nil
+	}
+	return after.Signing.Secret, nil
+}
+
+// rotated is the webhook with its next secret.
+func (g *Gateway) rotated(w Webhook, in Body[SecretInput]) (Webhook, error) {
+	scheme := sign.Scheme(w.Signing.Scheme)
+	if scheme == sign.None {
+		return w, Refuse(Conflict, "the webhook's signing scheme is none: there is no secret to rotate")
+	}
+	f := startFaults(in.Faults)
+	seconds := in.Value.GraceSeconds.Or(0, 0)
+	if most := int(maxGrace / time.Second); seconds < 0 || seconds > most {
+		f.add("/graceSeconds", "out_of_range", fmt.Sprintf("%d is not between 0 and %d (7 days)", seconds, most))
+	}
+	brought := in.Value.Secret.Set && !in.Value.Secret.Null
+	if brought {
+		if _, err := sign.CheckSecret(scheme, in.Value.Secret.Value); err != nil {
+			f.add("/secret", "secret_malformed", err.Error())
+		}
+	}
+	if err := f.err(); err != nil {
+		return w, err
+	}
+	old := w.Signing.Secret
+	if brought {
+		w.Signing.setSecret(in.Value.Secret.Value, "")
+	} else if err := w.Signing.makeSecret(); err != nil {
+		return w, err
+	}
+	if seconds > 0 {
+		w.Signing.PreviousSecret, w.Signing.PreviousUntil = old, g.now().Add(time.Duration(seconds)*time.Second)
+	}
+	return w, nil
+}
+
+// expirePage is how many webhooks are looked at between two reads.
+const expirePage = 200
+
+// ExpireSecrets destroys rotated secrets whose grace period has ended, and answers how many. A worker calls it now and
+// then: they have stopped signing at the end of the period by themselves.
+func (g *Gateway) ExpireSecrets(ctx context.Context) (expired int, err error) {
+	after := ""
+	for {
+		list, err := g.Store.EachWebhook(ctx, after, expirePage)
+		if err != nil || len(list) == 0 {
+			return expired, err
+		}
+		for _, stored := range list {
+			if until := stored.Signing.PreviousUntil; until == 0 || until > g.now() || stored.DeletedAt != 0 {
+				continue
+			}
+			if err := g.expireSecret(ctx, stored); err != nil {
+				return expired, err
+			}
+			expired++
+		}
+		after = list[len(list)-1].ID
+	}
+}
+
+func (g *Gateway) expireSecret(ctx context.Context, stored Webhook) error {
+	w, err := g.openWebhook(ctx, stored)
+	if err != nil {
+		return err
+	}
+	_, _, err = g.saveWebhook(ctx, system, w, "webhook.secret_expired", func(present Webhook) (Webhook, error) {
+		if present.Signing.PreviousUntil <= g.now() {
+			present.Signing.PreviousSecret, present.Signing.PreviousUntil = "", 0
+		}
+		return present, nil
+	})
+	if IsKind(err, NotFound) {
+		return nil
+	}
+	return err
+}
