@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 
 	"github.com/unihook/unihook/gateway"
@@ -54,7 +55,8 @@ func away(err error) bool {
 	}
 	var selection topology.ServerSelectionError
 	var connection topology.ConnectionError
-	if errors.As(err, &selection) || errors.As(err, &connection) {
+	var pool driver.RetryablePoolError // a connection pool that was cleared because another call failed
+	if errors.As(err, &selection) || errors.As(err, &connection) || errors.As(err, &pool) {
 		return true
 	}
 	// A write that the majority has not acknowledged may be rolled back.

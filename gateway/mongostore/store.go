@@ -160,7 +160,10 @@ func (s *Store) Ping(ctx context.Context) error {
 	defer cancel()
 	_, err := s.meta.UpdateOne(ctx, eq("_id", "ping"), bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: int64(1)}}}},
 		options.UpdateOne().SetUpsert(true))
-	return translate(err)
+	if err = translate(err); taken(err) { // another process made the document at the same time: it can be written to
+		return nil
+	}
+	return err
 }
 
 // Close waits for calls under way and closes the connections.

@@ -135,7 +135,7 @@ func (s *Store) ReplaceSealed(ctx context.Context, w gateway.Webhook, was int64)
 	if err != nil {
 		return err
 	}
-	n, err := s.update(ctx, s.webhooks, and(eq("_id", w.ID), eq("revision", was)), bson.D{
+	n, err := s.update(ctx, s.webhooks, and(eq("_id", w.ID), eq("organisation", w.Organisation), eq("revision", was)), bson.D{
 		set(bson.E{Key: "sealed", Value: d.Sealed}, bson.E{Key: "hasSealed", Value: d.HasSealed}),
 	})
 	if err == nil && n == 0 {
