@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 )
 
-// takenBackPage is how many of an object's newest entries are read that take others back: there are as many as races.
-const takenBackPage = 200
+// takenBackPage bounds how many entries that take others back are read for one page: there are as many as races.
+const takenBackPage = 1000
 
 // ListAudit lists who did what, newest first, and works out for each entry whether its change came to be: not where a
 // later entry takes it back, nor while the object has not reached the revision that it announces.
@@ -20,17 +21,22 @@ func (g *Gateway) ListAudit(ctx context.Context, a Actor, scope Scope, filter Au
 	if err != nil {
 		return nil, "", away(fmt.Errorf("listing audit entries: %w", err))
 	}
-	looked := map[string]objectFacts{}
+	if len(list) == 0 {
+		return list, next, nil
+	}
+	back, err := g.takenBackSince(ctx, scope, list[len(list)-1].At)
+	if err != nil {
+		return nil, "", err
+	}
+	reached := map[string]int64{}
 	for i := range list {
 		e := &list[i]
-		facts, ok := looked[e.Object]
-		if !ok {
-			if facts, err = g.lookAtObject(ctx, *e); err != nil {
-				return nil, "", away(err)
+		if _, ok := reached[e.Object]; !ok && e.Revision != 0 {
+			if reached[e.Object], err = g.presentRevision(ctx, *e); err != nil {
+				return nil, "", err
 			}
-			looked[e.Object] = facts
 		}
-		e.Applied = !facts.back[e.ID] && (e.Revision == 0 || facts.reached(e.Revision))
+		e.Applied = !back[e.ID] && e.Revision <= reached[e.Object]
 		if e.Changes == nil {
 			e.Changes = []AuditChange{}
 		}
@@ -38,50 +44,38 @@ func (g *Gateway) ListAudit(ctx context.Context, a Actor, scope Scope, filter Au
 	return list, next, nil
 }
 
-// objectFacts is what decides whether an object's entries were applied.
-type objectFacts struct {
-	revision int64
-	// unknown is true of an object that is not there any more, or whose kind has no revisions.
-	unknown bool
-	back    map[string]bool
+// takenBackSince are the ids of entries that later ones take back; at is when the oldest of interest was written.
+func (g *Gateway) takenBackSince(ctx context.Context, scope Scope, at Time) (map[string]bool, error) {
+	filter := AuditFilter{Action: ActionNotApplied, Since: at}
+	list, _, err := g.Store.ListAudit(ctx, scope, filter, Page{Limit: takenBackPage})
+	if err != nil {
+		return nil, away(fmt.Errorf("reading what was taken back: %w", err))
+	}
+	back := make(map[string]bool, len(list))
+	for _, e := range list {
+		back[takenBack(e)] = true
+	}
+	return back, nil
 }
 
-// reached tells whether the object has, or had, the revision. Of an object that is no more only its creation is in
-// doubt, and erasure leaves none to ask: it counts as made.
-func (f objectFacts) reached(revision int64) bool { return f.unknown || f.revision >= revision }
-
-func (g *Gateway) lookAtObject(ctx context.Context, e AuditEntry) (objectFacts, error) {
-	facts := objectFacts{back: map[string]bool{}}
-	scope := Everyone()
-	if e.Organisation != "" {
-		scope = Only(e.Organisation)
+// presentRevision is the revision that the entry's object has reached, a tombstone's too. Of an object that is no more,
+// or of another kind, every revision counts as reached: erasure leaves nobody to ask.
+func (g *Gateway) presentRevision(ctx context.Context, e AuditEntry) (int64, error) {
+	revision, err := int64(math.MaxInt64), error(nil)
+	switch {
+	case strings.HasPrefix(e.Object, PrefixWebhook) && e.Organisation != "":
+		var w Webhook
+		if w, err = g.Store.Webhook(ctx, Only(e.Organisation), e.Object); err == nil {
+			revision = w.Revision
+		}
+	case e.Object == e.Organisation && e.Object != "":
+		var o Organisation
+		if o, err = g.Store.Organisation(ctx, e.Object); err == nil {
+			revision = o.Revision
+		}
 	}
-	var err error
-	if facts.revision, err = g.presentRevision(ctx, scope, e.Object); errors.Is(err, ErrNotFound) {
-		facts.unknown, err = true, nil
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return 0, away(fmt.Errorf("reading the revision of %s: %w", e.Object, err))
 	}
-	if err != nil {
-		return facts, fmt.Errorf("reading the revision of %s: %w", e.Object, err)
-	}
-	list, _, err := g.Store.ListAudit(ctx, scope, AuditFilter{Object: e.Object, Action: ActionNotApplied}, Page{Limit: takenBackPage})
-	if err != nil {
-		return facts, fmt.Errorf("reading what was taken back of %s: %w", e.Object, err)
-	}
-	for _, back := range list {
-		facts.back[takenBack(back)] = true
-	}
-	return facts, nil
-}
-
-// presentRevision is the revision that an object has reached, tombstones too; ErrNotFound for one that has none.
-func (g *Gateway) presentRevision(ctx context.Context, scope Scope, object string) (int64, error) {
-	if strings.HasPrefix(object, PrefixWebhook) {
-		w, err := g.Store.Webhook(ctx, scope, object)
-		return w.Revision, err
-	}
-	if owner, ok := scope.Organisation(); ok && owner == object {
-		o, err := g.Store.Organisation(ctx, object)
-		return o.Revision, err
-	}
-	return 0, ErrNotFound
+	return revision, nil
 }

@@ -1,0 +1,177 @@
+package gateway_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/unihook/unihook/gateway"
+)
+
+func TestOrganisations(t *testing.T) {
+	b := openBench(t)
+	made, err := b.CreateOrganisation(t.Context(), operator, body(gateway.OrganisationInput{
+		Name: gateway.Given("Acme"), Hosts: gateway.Given([]string{"*.Example.com", "hook.example.org"}),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := gateway.At(b.clock.now())
+	want := gateway.Organisation{ID: made.ID, Name: "Acme", Hosts: []string{"*.example.com", "hook.example.org"}, Revision: 1, CreatedAt: now, UpdatedAt: now}
+	if diff := cmp.Diff(want, made); diff != "" {
+		t.Errorf("made (-want +got):\n%s", diff)
+	}
+	changed, err := b.UpdateOrganisation(t.Context(), operator, made, body(gateway.OrganisationInput{Hosts: null[[]string](), SecretReadable: gateway.Given(true)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Hosts, want.SecretReadable, want.Revision = []string{}, true, 2
+	if diff := cmp.Diff(want, changed); diff != "" {
+		t.Errorf("changed (-want +got):\n%s", diff)
+	}
+	again := gateway.OrganisationInput{ID: gateway.Given(made.ID), Name: gateway.Given("Twin")}
+	if _, err := b.CreateOrganisation(t.Context(), operator, body(again)); !gateway.IsKind(err, gateway.Conflict) {
+		t.Errorf("an id that is taken: got %v", err)
+	}
+	_, err = b.CreateOrganisation(t.Context(), operator, body(gateway.OrganisationInput{ID: gateway.Given("a/b"), Name: null[string](), Hosts: gateway.Given([]string{"ok.example.com", "*", "https://x"})}))
+	if diff := cmp.Diff([]string{"/name required", "/hosts/1 host_malformed", "/hosts/2 host_malformed", "/id id_character"}, codes(err)); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+	customer := gateway.Actor{Kind: gateway.KindOrganisation, Organisation: made.ID}
+	if _, err := b.FindOrganisation(t.Context(), customer, made.ID); !gateway.IsKind(err, gateway.Forbidden) {
+		t.Errorf("its customer: got %v, want forbidden", err)
+	}
+	if err := b.DeleteOrganisation(t.Context(), operator, changed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.FindOrganisation(t.Context(), operator, made.ID); !gateway.IsKind(err, gateway.NotFound) {
+		t.Errorf("deleted: got %v", err)
+	}
+	b.clock.move(time.Minute)
+	jobs, err := b.store.DueJobs(t.Context(), gateway.At(b.clock.now()), 10)
+	if err != nil || len(jobs) != 1 || jobs[0].Kind != gateway.JobErase || jobs[0].Ref != made.ID {
+		t.Errorf("jobs: got %+v, %v", jobs, err)
+	}
+}
+
+func TestScopeFor(t *testing.T) {
+	b := openBench(t)
+	a := b.organisation(t, "org_a")
+	for _, c := range []struct {
+		name  string
+		actor gateway.Actor
+		named string
+		want  string
+	}{
+		{"operator", operator, "", "everyone"},
+		{"operator with a name", operator, "org_a", "org_a"},
+		{"operator with an unknown name", operator, "org_x", "not_found"},
+		{"customer", a, "", "org_a"},
+		{"customer with its own name", a, "org_a", "org_a"},
+		{"customer with another's", a, "org_b", "not_found"},
+		{"a key of nobody", gateway.Actor{Kind: gateway.KindPublisher}, "", "forbidden"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			scope, err := b.ScopeFor(t.Context(), c.actor, c.named)
+			got := "everyone"
+			if refused := (*gateway.Error)(nil); errors.As(err, &refused) {
+				got = string(refused.Kind)
+			} else if id, bound := scope.Organisation(); bound {
+				got = id
+			}
+			if got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAccounts(t *testing.T) {
+	b := openBench(t)
+	a, page := b.organisation(t, "org_a"), gateway.Page{Limit: 10}
+	w := b.create(t, a, func(in *gateway.WebhookInput) { in.Accounts = gateway.Given([]string{"acc_1", "acc_2", "acc_1"}) })
+	if diff := cmp.Diff([]string{"acc_1", "acc_2"}, w.Accounts); diff != "" {
+		t.Error(diff)
+	}
+	if len(w.Warnings) != 2 || w.Warnings[0].Pointer != "/accounts/0" {
+		t.Errorf("warnings: got %+v", w.Warnings)
+	}
+	if _, err := b.PutAccount(t.Context(), a, "", "acc_1", body(gateway.AccountInput{Name: gateway.Given("One")})); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := b.ListAccounts(t.Context(), operator, "org_a", page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]gateway.Account{{Organisation: "org_a", ID: "acc_1", Name: "One"}}, got); diff != "" {
+		t.Error(diff)
+	}
+	if w = b.mustPatch(t, a, w.ID, gateway.WebhookInput{}); len(w.Warnings) != 1 || w.Warnings[0].Pointer != "/accounts/1" {
+		t.Errorf("warnings afterwards: got %+v", w.Warnings)
+	}
+	if _, _, err := b.ListAccounts(t.Context(), operator, "", page); !cmp.Equal(codes(err), []string{"organisation organisation_missing"}) {
+		t.Errorf("the operator without a name: got %v", err)
+	}
+}
+
+func TestAudit_EveryConcurrentSaveIsAppliedOnce(t *testing.T) {
+	b := openBench(t)
+	a := b.organisation(t, "org_a")
+	w := b.create(t, a)
+	const savers = 8
+	var wait sync.WaitGroup
+	for range savers {
+		wait.Go(func() {
+			if _, err := b.UpdateWebhook(t.Context(), a, w, body(gateway.WebhookInput{}), nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	list, _, err := b.ListAudit(t.Context(), a, gateway.Only("org_a"), gateway.AuditFilter{Action: "webhook.updated"}, gateway.Page{Limit: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	applied := map[int64]int{}
+	for _, e := range list {
+		if e.Applied {
+			applied[e.Revision]++
+		}
+	}
+	want := map[int64]int{}
+	for i := range int64(savers) {
+		want[i+2] = 1
+	}
+	if diff := cmp.Diff(want, applied); diff != "" {
+		t.Errorf("applied entries by revision (-want +got):\n%s", diff)
+	}
+}
+
+func TestAudit_AChangeThatNeverCameIsShownSo(t *testing.T) {
+	b := openBench(t)
+	a := b.organisation(t, "org_a")
+	w := b.create(t, a)
+	// What a process leaves that died between the entry and the change.
+	entry := gateway.AuditEntry{ID: "aud_lost", Organisation: "org_a", At: gateway.At(b.clock.now()), Actor: "key_x", Action: "webhook.updated", Object: w.ID, Revision: 2}
+	if _, err := b.store.AppendAudit(t.Context(), entry); err != nil {
+		t.Fatal(err)
+	}
+	lost := func() bool {
+		t.Helper()
+		list, _, err := b.ListAudit(t.Context(), a, gateway.Only("org_a"), gateway.AuditFilter{Actor: "key_x"}, gateway.Page{Limit: 10})
+		if err != nil || len(list) != 1 {
+			t.Fatal(list, err)
+		}
+		return !list[0].Applied
+	}
+	if !lost() {
+		t.Error("before the revision exists it is shown as applied")
+	}
+	b.mustPatch(t, a, w.ID, gateway.WebhookInput{})
+	if !lost() {
+		t.Error("after another change made the revision it is shown as applied")
+	}
+}
