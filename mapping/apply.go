@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"math"
 	"sync"
 )
 
@@ -27,13 +28,21 @@ func (m *Mapping) ApplyValid(payload []byte, limit int) ([]byte, error) {
 	w := writers.Get().(*writer)
 	defer w.release()
 	w.m, w.src, w.limit = m, payload, limit
-	w.stack = append(w.stack[:0], m.root)
 	pos := skipSpace(payload, 0)
-	if len(m.moves) > 0 {
+	w.expectMoves()
+	w.all(pos)
+	if w.eager && (w.err != nil || w.missedMoves()) {
+		w.out, w.from, w.max, w.err = w.out[:0], 0, 0, nil
 		w.locateAll(pos)
+		w.all(pos)
 	}
-	w.value(pos, 0, 1, !m.hasKeep)
 	return w.finish()
+}
+
+// all writes the whole payload, of which the value begins at pos.
+func (w *writer) all(pos int) {
+	w.stack = append(w.stack[:0], w.m.root)
+	w.value(pos, 0, 1, !w.m.hasKeep)
 }
 
 // writer makes one body. It keeps what it reads: text is copied up to a place only when something changes there.
@@ -44,7 +53,9 @@ type writer struct {
 	out   []byte
 	from  int // src up to here is in out, or left out
 	limit int // of out, in bytes; 0 is none
+	max   int // the same, but 0 before the first write, and -1 after an error
 	err   error
+	eager bool // moves are not located yet: see expectMoves
 	stack []*node
 	key   []byte      // the decoded key, where it has escapes
 	moves []moveState // by rule.move
@@ -92,22 +103,34 @@ func (w *writer) finish() ([]byte, error) {
 
 // write appends to the body, or notes that it would be too large.
 func (w *writer) write(text []byte) {
-	if w.limit > 0 && len(w.out)+len(text) > w.limit {
-		w.fail(fmt.Errorf("%w: more than %d bytes", ErrTooLarge, w.limit))
-	}
-	if w.err != nil {
+	if len(w.out)+len(text) > w.max && !w.makeRoom(len(text)) {
 		return
-	}
-	if w.out == nil {
-		w.out = make([]byte, 0, len(w.src)+w.m.growth)
 	}
 	w.out = append(w.out, text...)
 }
 
+// makeRoom is called for the first write, and for those after which the body would be too large.
+func (w *writer) makeRoom(n int) bool {
+	if w.max == 0 {
+		if w.out == nil {
+			w.out = make([]byte, 0, len(w.src)+w.m.growth)
+		}
+		if w.max = w.limit; w.limit <= 0 {
+			w.max = math.MaxInt
+		}
+	}
+	if len(w.out)+n > w.max {
+		w.fail(fmt.Errorf("%w: more than %d bytes", ErrTooLarge, w.limit))
+	}
+	return w.err == nil
+}
+
+// fail notes the first error, after which nothing more is written.
 func (w *writer) fail(err error) {
 	if w.err == nil {
 		w.err = err
 	}
+	w.max = -1
 }
 
 // copyTo brings all that was kept before a place into the body.
@@ -143,6 +166,9 @@ func (w *writer) reset(m mark) { w.out, w.from = w.out[:m.out], m.from }
 func (w *writer) value(pos, lo, hi int, whole bool) (end int, kept bool) {
 	if pos >= len(w.src) {
 		return w.malformed(pos), false
+	}
+	if w.eager && w.src[pos] != '{' {
+		w.noWay(lo, hi)
 	}
 	switch w.src[pos] {
 	case '{':
@@ -197,8 +223,11 @@ type action struct {
 	source, put  *rule
 }
 
-func (w *writer) actionOf(lo, hi int) (a action) {
+func (w *writer) actionOf(a *action, lo, hi int) {
 	for _, n := range w.stack[lo:hi] {
+		if !n.terminal {
+			continue
+		}
 		a.keep = a.keep || n.keep != nil
 		a.remove = a.remove || n.remove != nil
 		if n.rename != nil {
@@ -214,23 +243,37 @@ func (w *writer) actionOf(lo, hi int) (a action) {
 			a.put = n.put
 		}
 	}
-	return a
 }
 
-// leaves says whether the property or element goes from here, removed or moved.
-func (w *writer) leaves(a action) bool {
-	return a.remove || a.source != nil && w.moves[a.source.move].ok
+// leaves says whether the property or element whose value is at pos goes from here, removed or moved.
+func (w *writer) leaves(a *action, pos, lo, hi int, whole bool) bool {
+	if a.source != nil && w.takes(a.source, pos, lo, hi, whole || a.keep) {
+		return true
+	}
+	return a.remove
+}
+
+// skip passes over a value that does not stay as it is, and answers where it ends.
+func (w *writer) skip(pos, lo, hi int) int {
+	if w.eager {
+		for _, n := range w.stack[lo:hi] {
+			if n.movesBelow {
+				w.fail(errLocate) // what is moved out of it arrives
+			}
+		}
+	}
+	return skipValue(w.src, pos)
 }
 
 // replace writes a set's value, or a moved one, in place of the value at pos, if the rules ask for it.
-func (w *writer) replace(pos int, a action) (end int, replaced bool) {
+func (w *writer) replace(pos, lo, hi int, a *action) (end int, replaced bool) {
 	switch {
-	case a.put != nil && w.moves[a.put.move].replaces(pos):
-		end = skipValue(w.src, pos)
+	case a.put != nil && w.arrives(a.put, pos, true):
+		end = w.skip(pos, lo, hi)
 		w.cut(pos, end)
 		w.moved(a.put)
 	case a.set != nil:
-		end = skipValue(w.src, pos)
+		end = w.skip(pos, lo, hi)
 		w.cut(pos, end)
 		w.write(a.set.value)
 	default:

@@ -64,14 +64,26 @@ func Compile(rules []Rule) (*Mapping, error) {
 			m.moves = append(m.moves, r)
 		}
 		m.hasKeep = m.hasKeep || r.op == OpKeep
-		if !hasEvery(r.path) {
-			// A made object costs its key in quotation marks and four more bytes; the text has both key and value.
-			m.growth += len(r.text) + 4*len(r.place())
-		}
+		m.growth += r.growth()
 	}
 	m.canonical = canonical(m.rules)
 	m.root = buildTree(m.rules)
 	return m, nil
+}
+
+// growth is the most that the rule adds to a payload, in bytes, at a path that leads to one property.
+func (r *rule) growth() int {
+	if hasEvery(r.path) {
+		return 0
+	}
+	n := len(r.value)
+	if r.op == OpRename {
+		n = max(0, len(r.newKey)-len(r.path[len(r.path)-1].Key)-2)
+	}
+	for _, s := range r.place() {
+		n += len(s.Key) + len(`,{"":}`)
+	}
+	return n
 }
 
 // checkRules judges each rule alone, and then those without a fault with the others. Known are faults that were found

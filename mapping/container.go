@@ -50,18 +50,25 @@ func (w *writer) untouched(f *frame, start, end int) {
 
 // descend writes a member or element, of which begin writes what stands before the value at pos.
 // When nothing of it stays, nothing is written.
-func (w *writer) descend(f *frame, start, pos, lo, hi int, a action) int {
-	before, frameBefore := w.mark(), *f
+func (w *writer) descend(f *frame, start, pos, lo, hi int, a *action) int {
+	if f.whole || a.keep {
+		w.stays(f, start)
+		if end, replaced := w.replace(pos, lo, hi, a); replaced {
+			return end
+		}
+		end, _ := w.value(pos, lo, hi, true)
+		return end
+	}
+	before := w.mark()
+	count, gap := f.count, f.gap
 	w.stays(f, start)
-	whole := f.whole || a.keep
-	end, replaced := w.replace(pos, a)
-	kept := replaced
-	if !replaced {
-		end, kept = w.value(pos, lo, hi, whole)
+	end, kept := w.replace(pos, lo, hi, a)
+	if !kept {
+		end, kept = w.value(pos, lo, hi, false)
 	}
 	if !kept {
 		w.reset(before)
-		*f = frameBefore
+		f.count, f.gap = count, gap
 		w.goes(f, end)
 	}
 	return end
@@ -70,15 +77,7 @@ func (w *writer) descend(f *frame, start, pos, lo, hi int, a action) int {
 // object writes the object at pos.
 func (w *writer) object(pos, lo, hi int, whole bool) (end int, kept bool) {
 	f := frame{pos: pos, lo: lo, hi: hi, whole: whole, last: pos + 1, gap: -1}
-	i := skipSpace(w.src, pos+1)
-	for i < len(w.src) && w.src[i] == '"' && w.err == nil {
-		f.last = w.member(&f, i)
-		i = skipSpace(w.src, f.last)
-		if i >= len(w.src) || w.src[i] != ',' {
-			break
-		}
-		i = skipSpace(w.src, i+1)
-	}
+	i := w.members(&f, skipSpace(w.src, pos+1))
 	if w.err != nil {
 		return len(w.src), true
 	}
@@ -88,8 +87,69 @@ func (w *writer) object(pos, lo, hi int, whole bool) (end int, kept bool) {
 	if f.gap >= 0 {
 		w.cut(f.gap, i)
 	}
-	w.makeMissing(&f, i)
+	for _, n := range w.stack[lo:hi] {
+		if n.makes || len(n.puts) > 0 {
+			w.makeMissing(&f, i)
+			break
+		}
+	}
 	return i + 1, whole || f.count > 0 || w.keepsBelow(lo, hi)
+}
+
+// members writes the members of an object, of which the first key is at i, and answers where they end.
+func (w *writer) members(f *frame, i int) int {
+	for i < len(w.src) && w.src[i] == '"' && w.err == nil {
+		m := span{start: i}
+		if f.hi-f.lo == 1 {
+			var last int
+			if m, last = passBy(w.src, w.stack[f.lo], i); last >= 0 {
+				w.untouched(f, i, last)
+				f.last = last
+			}
+			if m.start >= len(w.src) || w.src[m.start] != '"' {
+				return m.start
+			}
+		}
+		if m.edge != nil {
+			f.last = w.known(f, m)
+		} else {
+			f.last = w.member(f, m.start)
+		}
+		i = skipSpace(w.src, f.last)
+		if i >= len(w.src) || w.src[i] != ',' {
+			break
+		}
+		i = skipSpace(w.src, i+1)
+	}
+	return i
+}
+
+// known writes a member that one edge leads to.
+func (w *writer) known(f *frame, m span) (end int) {
+	e := m.edge
+	if e.slot >= 0 {
+		f.seen.add(e.slot)
+	}
+	lo := len(w.stack)
+	w.push(e)
+	switch n := e.to; {
+	case !f.whole || n == nil || e.alt != nil || e.hiddenBy >= 0 || n.source != nil:
+		end = w.touched(f, m.start, m.keyEnd, m.pos, lo, len(w.stack), e.hiddenBy)
+	case n.remove != nil:
+		end = w.skip(m.pos, lo, lo+1)
+		w.goes(f, end)
+	case n.set != nil || n.put != nil:
+		end = w.touched(f, m.start, m.keyEnd, m.pos, lo, lo+1, -1)
+	default:
+		w.stays(f, m.start)
+		if n.rename != nil {
+			w.cut(m.start, m.keyEnd)
+			w.write(n.rename.newKey)
+		}
+		end, _ = w.value(m.pos, lo, lo+1, true)
+	}
+	w.stack = w.stack[:lo]
+	return end
 }
 
 // member writes the member whose key begins at start, and answers where it ends.
@@ -115,25 +175,32 @@ func (w *writer) member(f *frame, start int) int {
 
 // touched writes a member that rules lead to, or whose key is one that another is renamed to.
 func (w *writer) touched(f *frame, start, keyEnd, pos, lo, hi, hidden int) int {
-	a := w.actionOf(lo, hi)
-	if w.leaves(a) || a.rename == nil && hidden >= 0 && w.isPresent(f, hidden) {
-		end := skipValue(w.src, pos)
+	var a action
+	w.actionOf(&a, lo, hi)
+	if w.leaves(&a, pos, lo, hi, f.whole) || a.rename == nil && hidden >= 0 && w.isPresent(f, hidden) {
+		end := w.skip(pos, lo, hi)
 		w.goes(f, end)
 		return end
 	}
+	if lo == hi {
+		end := skipValue(w.src, pos)
+		w.untouched(f, start, end)
+		return end
+	}
 	if a.rename == nil {
-		return w.descend(f, start, pos, lo, hi, a)
+		return w.descend(f, start, pos, lo, hi, &a)
 	}
 	// A renamed property counts as kept, unless a keep names something in it.
-	a.keep = a.keep || !w.keepsBelow(lo, hi)
-	before, frameBefore := w.mark(), *f
+	whole := f.whole || a.keep || !w.keepsBelow(lo, hi)
+	before := w.mark()
+	count, gap := f.count, f.gap
 	w.stays(f, start)
 	w.cut(start, keyEnd)
 	w.write(a.rename.newKey)
-	end, kept := w.value(pos, lo, hi, f.whole || a.keep)
+	end, kept := w.value(pos, lo, hi, whole)
 	if !kept {
 		w.reset(before)
-		*f = frameBefore
+		f.count, f.gap = count, gap
 		w.goes(f, end)
 	}
 	return end
@@ -203,6 +270,11 @@ func (w *writer) array(pos, lo, hi int, whole bool) (end int, kept bool) {
 	f := frame{pos: pos, lo: lo, hi: hi, whole: whole, last: pos + 1, gap: -1}
 	lastNamed := w.lastNamed(lo, hi)
 	i := skipSpace(w.src, pos+1)
+	if whole && hi-lo == 1 {
+		if n := w.stack[lo]; n.every != nil && len(n.elems) == 0 && !n.every.terminal {
+			i = w.everyElement(&f, n.every, i)
+		}
+	}
 	for index := 0; i < len(w.src) && w.src[i] != ']' && w.err == nil; index++ {
 		if index > lastNamed {
 			i = w.rest(&f, i)
@@ -225,6 +297,23 @@ func (w *writer) array(pos, lo, hi int, whole bool) (end int, kept bool) {
 		w.cut(f.gap, i)
 	}
 	return i + 1, whole || f.count > 0 || w.keepsBelow(lo, hi)
+}
+
+// everyElement writes the elements of an array whose first one begins at i, when rules lead only to what is in them.
+func (w *writer) everyElement(f *frame, n *node, i int) int {
+	lo := len(w.stack)
+	w.stack = append(w.stack, n)
+	for i < len(w.src) && w.src[i] != ']' && w.err == nil {
+		f.last, _ = w.value(i, lo, lo+1, true)
+		f.count++
+		i = skipSpace(w.src, f.last)
+		if i >= len(w.src) || w.src[i] != ',' {
+			break
+		}
+		i = skipSpace(w.src, i+1)
+	}
+	w.stack = w.stack[:lo]
+	return i
 }
 
 // lastNamed answers the index after which no rule leads to an element.
@@ -259,13 +348,14 @@ func (w *writer) element(f *frame, pos, index int) int {
 		w.untouched(f, pos, end)
 		return end
 	}
-	a := w.actionOf(lo, hi)
+	var a action
+	w.actionOf(&a, lo, hi)
 	var end int
-	if w.leaves(a) {
-		end = skipValue(w.src, pos)
+	if w.leaves(&a, pos, lo, hi, f.whole) {
+		end = w.skip(pos, lo, hi)
 		w.goes(f, end)
 	} else {
-		end = w.descend(f, pos, pos, lo, hi, a)
+		end = w.descend(f, pos, pos, lo, hi, &a)
 	}
 	w.stack = w.stack[:lo]
 	return end

@@ -145,10 +145,11 @@ func (x *explorer) object(pos, lo, hi int) int {
 	eachMember(x.src, pos, func(m member) {
 		at := len(x.stack)
 		slot := x.step(&f, m.key)
-		a := x.actionOf(at, len(x.stack))
+		var a action
+		x.actionOf(&a, at, len(x.stack))
 		if a.rename != nil {
 			x.found[a.rename.id].matched++
-		} else if slot >= 0 && !x.leaves(a) {
+		} else if slot >= 0 && !(a.remove || a.source != nil && x.moves[a.source.move].ok) {
 			hidden = append(hidden, slot)
 		}
 		x.explore(m.value, at, len(x.stack))

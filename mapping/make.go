@@ -60,7 +60,9 @@ func (w *writer) renamedTo(f *frame, key string) bool {
 // makeMembers writes the keys of made[base:] in the order of their bytes, each once, as far as they are made at all.
 // Object is the position in src of the innermost object that is there. Before is called before each.
 func (w *writer) makeMembers(base, object int, before func()) {
-	slices.SortStableFunc(w.made[base:], func(a, b *edge) int { return strings.Compare(a.key, b.key) })
+	if !slices.IsSortedFunc(w.made[base:], compareKeys) {
+		slices.SortStableFunc(w.made[base:], compareKeys)
+	}
 	end := len(w.made)
 	for i := base; i < end && w.err == nil; {
 		lo := len(w.stack)
@@ -77,6 +79,8 @@ func (w *writer) makeMembers(base, object int, before func()) {
 	}
 }
 
+func compareKeys(a, b *edge) int { return strings.Compare(a.key, b.key) }
+
 // isMade says whether a rule of the nodes in stack[lo:] makes something that is not there.
 func (w *writer) isMade(lo, object int) bool {
 	for _, n := range w.stack[lo:] {
@@ -84,7 +88,7 @@ func (w *writer) isMade(lo, object int) bool {
 			return true
 		}
 		for _, r := range n.puts {
-			if w.moves[r.move].arrivesIn(object) {
+			if w.arrives(r, object, false) {
 				return true
 			}
 		}
@@ -100,7 +104,7 @@ func (w *writer) makeValue(lo, object int) {
 			w.write(n.set.value)
 			return
 		}
-		if n.put != nil && w.moves[n.put.move].arrivesIn(object) {
+		if n.put != nil && w.arrives(n.put, object, false) {
 			w.moved(n.put)
 			return
 		}

@@ -289,7 +289,7 @@ func drawRules(t *rapid.T, ops []string) (rules []mapping.Rule) {
 
 func TestApply_Model(t *testing.T) {
 	ops := []string{mapping.OpRemove, mapping.OpRename, mapping.OpKeep, mapping.OpMove, mapping.OpMove, mapping.OpSet}
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, func(t *rapid.T) {
 		ops := ops
 		if rapid.Bool().Draw(t, "without keep") {
 			ops = slices.DeleteFunc(slices.Clone(ops), func(op string) bool { return op == mapping.OpKeep })
@@ -308,4 +308,11 @@ func TestApply_Model(t *testing.T) {
 		}
 		m.Explain([]byte(input))
 	})
+}
+
+// check runs a property often enough to meet rules that get into each other's way.
+func check(t *testing.T, property func(*rapid.T)) {
+	for range 20 {
+		rapid.Check(t, property)
+	}
 }

@@ -1,5 +1,7 @@
 package mapping
 
+import "errors"
+
 // moveState is what a payload makes of one move.
 type moveState struct {
 	ok       bool // the property is there and so is its new place
@@ -10,16 +12,21 @@ type moveState struct {
 	blocked  bool // no place: a scalar, null or array is in the way
 	replaced int  // the value in src that gives way, or -1
 	within   int  // else the object in src that gets the property, by way of objects that are made
+	passed   bool // expected: its new place went by before the property was found
+	placed   bool // expected: it is where it belongs
 }
 
-// replaces says whether the moved property takes the place of the value at pos.
-func (s *moveState) replaces(pos int) bool { return s.ok && s.replaced == pos }
+// errLocate ends a pass: the payload must be written once more, with all moves located before.
+var errLocate = errors.New("a move must be located first")
 
-// arrivesIn says whether the object at pos gets the moved property, in it or in what is made in it.
-func (s *moveState) arrivesIn(pos int) bool { return s.ok && s.replaced < 0 && s.within == pos }
+// expectMoves begins a body in the hope that every property to be moved comes before its new place, which is the end of
+// an object in most cases, and has no twins. Then one pass is enough. Where it is not so, errLocate ends the pass.
+func (w *writer) expectMoves() {
+	w.clearMoves()
+	w.eager = len(w.moves) > 0
+}
 
-// locateAll finds, for every move, the property and its new place, before anything is written: the place may come first.
-func (w *writer) locateAll(pos int) {
+func (w *writer) clearMoves() {
 	w.moves = w.moves[:min(cap(w.moves), len(w.m.moves))]
 	for len(w.moves) < len(w.m.moves) {
 		w.moves = append(w.moves, moveState{})
@@ -27,6 +34,63 @@ func (w *writer) locateAll(pos int) {
 	for i := range w.moves {
 		w.moves[i] = moveState{nodes: w.moves[i].nodes[:0], blocked: true}
 	}
+}
+
+// takes says whether a move takes the property whose value is at pos. Its nodes are stack[lo:hi].
+func (w *writer) takes(r *rule, pos, lo, hi int, whole bool) bool {
+	s := &w.moves[r.move]
+	if !w.eager {
+		return s.ok
+	}
+	if s.found || s.passed {
+		w.fail(errLocate)
+		return true
+	}
+	if pos < len(w.src) {
+		w.foundSource(r, pos, lo, hi, whole)
+	}
+	return s.found
+}
+
+// arrives says whether a move puts its property in place of the value at pos, or into the object at pos.
+func (w *writer) arrives(r *rule, pos int, replacing bool) bool {
+	s := &w.moves[r.move]
+	if !w.eager {
+		return s.ok && (replacing && s.replaced == pos || !replacing && s.replaced < 0 && s.within == pos)
+	}
+	if s.placed {
+		w.fail(errLocate)
+	}
+	s.passed = true
+	return s.found
+}
+
+// noWay is called where the way to places ends in a value that is no object: it may be the last twin, and then it counts.
+func (w *writer) noWay(lo, hi int) {
+	for _, n := range w.stack[lo:hi] {
+		for _, r := range n.puts {
+			if w.moves[r.move].placed {
+				w.fail(errLocate)
+			}
+		}
+	}
+}
+
+// missedMoves says whether a property was taken and put nowhere.
+func (w *writer) missedMoves() bool {
+	for i := range w.moves {
+		if s := &w.moves[i]; s.found && !s.placed {
+			return true
+		}
+	}
+	return false
+}
+
+// locateAll finds, for every move, the property and its new place, before anything is written: the place may come first.
+func (w *writer) locateAll(pos int) {
+	w.eager = false
+	w.clearMoves()
+	w.stack = append(w.stack[:0], w.m.root)
 	w.locate(pos, 0, 1, !w.m.hasKeep)
 	for i := range w.moves {
 		s := &w.moves[i]
@@ -130,6 +194,7 @@ func (w *writer) locateInArray(pos, lo, hi int, whole bool) int {
 // moved writes the property that a move takes, as the rules for what is in it have it.
 func (w *writer) moved(r *rule) {
 	s := &w.moves[r.move]
+	s.placed = true
 	begin, from := len(w.out), w.from
 	lo := len(w.stack)
 	w.stack = append(w.stack, s.nodes...)

@@ -15,7 +15,7 @@ import (
 
 // TestApply_JSONPatch compares remove and rename with RFC 6902 as another library does it, on payloads without twins.
 func TestApply_JSONPatch(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, func(t *rapid.T) {
 		root := drawItem(t, nil, 4)
 		root.dropTwins()
 		rules := drawRules(t, []string{mapping.OpRemove, mapping.OpRename})

@@ -20,6 +20,13 @@ func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\
 
 // skipSpace answers the position of the next token.
 func skipSpace(src []byte, i int) int {
+	if i < len(src) && src[i] > ' ' {
+		return i
+	}
+	return skipSpaces(src, i)
+}
+
+func skipSpaces(src []byte, i int) int {
 	for i < len(src) && isSpace(src[i]) {
 		i++
 	}
@@ -28,39 +35,48 @@ func skipSpace(src []byte, i int) int {
 
 // skipString answers the position after the closing quotation mark of the string whose first character is at i.
 func skipString(src []byte, i int) int {
-	for {
-		for i+8 <= len(src) {
-			x := binary.LittleEndian.Uint64(src[i:])
-			if m := zeroBytes(x^ones*'"') | zeroBytes(x^ones*'\\'); m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
-			}
+	for i+8 <= len(src) {
+		x := binary.LittleEndian.Uint64(src[i:])
+		m := zeroBytes(x^ones*'"') | zeroBytes(x^ones*'\\')
+		if m == 0 {
 			i += 8
+			continue
 		}
-		for i < len(src) && src[i] != '"' && src[i] != '\\' {
-			i++
-		}
-		if i >= len(src) {
-			return len(src)
-		}
+		i += bits.TrailingZeros64(m) >> 3
 		if src[i] == '"' {
 			return i + 1
 		}
 		i += 2
 	}
-}
-
-// skipScalar answers the position after a number or a literal.
-func skipScalar(src []byte, i int) int {
 	for i < len(src) {
 		switch src[i] {
-		case ',', '}', ']', ' ', '\n', '\t', '\r':
-			return i
+		case '"':
+			return i + 1
+		case '\\':
+			i++
 		}
+		i++
+	}
+	return len(src)
+}
+
+// stringStop answers the position of the first quotation mark or backslash from i on, or len(src).
+func stringStop(src []byte, i int) int {
+	for i+8 <= len(src) {
+		x := binary.LittleEndian.Uint64(src[i:])
+		if m := zeroBytes(x^ones*'"') | zeroBytes(x^ones*'\\'); m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+		i += 8
+	}
+	for i < len(src) && src[i] != '"' && src[i] != '\\' {
 		i++
 	}
 	return i
 }
+
+// scalarEnd marks the characters that cannot be inside a number or a literal.
+var scalarEnd = [256]bool{',': true, '}': true, ']': true, ' ': true, '\n': true, '\t': true, '\r': true}
 
 // skipValue answers the position after the value that begins at i.
 func skipValue(src []byte, i int) int {
@@ -73,51 +89,10 @@ func skipValue(src []byte, i int) int {
 	case '{', '[':
 		return skipToClose(src, i+1) + 1
 	}
-	return skipScalar(src, i)
-}
-
-// skipToClose answers the position of the bracket that closes what i is inside of, or len(src)-1 where there is none.
-// It looks at brackets and strings alone, eight bytes at a time.
-func skipToClose(src []byte, i int) int {
-	depth := 1
-	for i+8 <= len(src) {
-		x := binary.LittleEndian.Uint64(src[i:])
-		// Of the characters that JSON has outside strings, these six bits are set in brackets and braces alone.
-		brackets := zeroBytes((x | ones*0x26) ^ ones*0x7F)
-		m := brackets | zeroBytes(x^ones*'"')
-		if m == 0 {
-			i += 8
-			continue
-		}
-		at := i + bits.TrailingZeros64(m)>>3
-		switch c := src[at]; {
-		case c == '"':
-			i = skipString(src, at+1)
-			continue
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			if depth--; depth == 0 {
-				return at
-			}
-		}
-		i = at + 1
-	}
-	for i < len(src) {
-		switch src[i] {
-		case '"':
-			i = skipString(src, i+1)
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i
-			}
-		}
+	for i < len(src) && !scalarEnd[src[i]] {
 		i++
 	}
-	return len(src) - 1
+	return i
 }
 
 // depthOf counts the levels of objects and arrays in valid JSON.

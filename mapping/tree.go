@@ -8,12 +8,11 @@ import (
 // node is a place that a path leads to. Several nodes can be active at one value: `l.#` and `l.0` both lead to the
 // first element. A rule passes through at most one node of those, because its path has one segment per level.
 type node struct {
-	edges  []edge         // keys of an object, sorted by key, each once
-	byKey  map[string]int // into edges, where there are many
-	filter [4]uint64      // a bit for each hashed key, so that most other keys are dismissed by one look
-	every  *node          // every element of an array
-	elems  []element      // single elements of an array, sorted by index
-	slots  int            // how many edges have a slot
+	edges []edge      // keys of an object, sorted by key, each once
+	table []tableSlot // the edges by hash; its length is a power of two, at least four times theirs
+	every *node       // every element of an array
+	elems []element   // single elements of an array, sorted by index
+	slots int         // how many edges have a slot
 
 	// The rules whose path ends here.
 	keep   *rule
@@ -23,11 +22,14 @@ type node struct {
 	source *rule // the move that takes what is here
 	put    *rule // the move that puts something here
 
+	terminal bool // any of these
+
 	// What lies further down.
-	keepBelow bool    // a keep, strictly below
-	makes     bool    // a set, here or below, that keys alone lead to: it makes what is missing
-	puts      []*rule // the moves that put something here or below
-	moves     bool    // a move takes or puts something here or below
+	keepBelow  bool    // a keep, strictly below
+	makes      bool    // a set, here or below, that keys alone lead to: it makes what is missing
+	puts       []*rule // the moves that put something here or below
+	moves      bool    // a move takes or puts something here or below
+	movesBelow bool    // the same, strictly below
 }
 
 // edge leads from an object to the value of one key.
@@ -45,9 +47,6 @@ type element struct {
 	index int
 	to    *node
 }
-
-// manyEdges is the number of keys from which a hash is faster than comparing.
-const manyEdges = 8
 
 // buildTree makes the tree of all rules, which do not contradict each other.
 func buildTree(rules []*rule) *node {
@@ -102,6 +101,7 @@ func (b builder) finish(n *node) {
 		b.finish(child)
 		n.keepBelow = n.keepBelow || child.keep != nil || child.keepBelow
 		n.moves = n.moves || child.moves
+		n.movesBelow = n.movesBelow || child.moves
 		n.puts = append(n.puts, child.puts...)
 		if s.Every {
 			n.every = child
@@ -162,49 +162,14 @@ func (n *node) finishEdges() {
 			e.slot = n.slots
 			n.slots++
 		}
-		h := hashKey(e.key)
-		n.filter[h>>6] |= 1 << (h & 63)
 	}
 	for i := range n.edges {
 		if r := n.edges[i].renamed(); r != nil {
 			n.edge(r.name).hiddenBy = n.edges[i].slot
 		}
 	}
-	if len(n.edges) >= manyEdges {
-		n.byKey = make(map[string]int, len(n.edges))
-		for i := range n.edges {
-			n.byKey[n.edges[i].key] = i
-		}
-	}
-}
-
-// hashKey mixes the length and three characters of a key into eight bits.
-func hashKey[T string | []byte](key T) uint8 {
-	n := len(key)
-	if n == 0 {
-		return 0
-	}
-	return uint8(n) ^ key[0]*31 ^ key[n-1]*7 ^ key[n/2]*113
-}
-
-// find returns the edge of a decoded key, or nil.
-func (n *node) find(key []byte) *edge {
-	h := hashKey(key)
-	if n.filter[h>>6]&(1<<(h&63)) == 0 {
-		return nil
-	}
-	if n.byKey != nil {
-		if i, ok := n.byKey[string(key)]; ok {
-			return &n.edges[i]
-		}
-		return nil
-	}
-	for i := range n.edges {
-		if n.edges[i].key == string(key) {
-			return &n.edges[i]
-		}
-	}
-	return nil
+	n.fillTable()
+	n.terminal = n.keep != nil || n.remove != nil || n.rename != nil || n.set != nil || n.source != nil || n.put != nil
 }
 
 // findElement returns where an element's own number leads, or nil.
