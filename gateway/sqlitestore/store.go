@@ -138,6 +138,7 @@ func source(path string, options Options, read bool) string {
 	} else {
 		q.Add("_pragma", "cache_size(-32768)")
 		q.Add("_pragma", "secure_delete(fast)")
+		q.Add("_pragma", "wal_autocheckpoint(0)") // the writer does it
 		// A log that a burst has blown up is cut to 64 MiB when it starts over.
 		q.Add("_pragma", "journal_size_limit(67108864)")
 	}

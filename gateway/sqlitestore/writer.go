@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"modernc.org/sqlite"
+
 	"github.com/unihook/unihook/gateway"
 )
 
@@ -20,6 +22,9 @@ const (
 	// impatience is the busy timeout once a write has found the database locked for the whole of the usual one: those
 	// that wait behind it are answered at once, until one gets through.
 	impatience = 100 * time.Millisecond
+	// checkpointPages is how many pages of 4 KiB are written to the log before they are copied into the database: what
+	// is changed often is copied once, and the log stays small.
+	checkpointPages = 4000
 )
 
 var errClosed = fmt.Errorf("%w: it was closed", gateway.ErrAway)
@@ -49,6 +54,7 @@ type writer struct {
 	// What follows belongs to the goroutine.
 	tx        *tx
 	impatient bool
+	pages     int // written to the log since the last checkpoint
 }
 
 func newWriter(db *sql.DB, busyTimeout time.Duration) *writer {
@@ -120,7 +126,26 @@ func (w *writer) run() {
 		for _, op := range batch {
 			close(op.done)
 		}
+		w.checkpoint()
 	}
+}
+
+// checkpoint copies the log into the database once it is long. It comes after the answers, not inside a commit as
+// SQLite does by itself. Its failure costs room alone, and the next write meets the reason.
+func (w *writer) checkpoint() {
+	if w.tx == nil {
+		return
+	}
+	_ = w.tx.conn.Raw(func(conn any) error {
+		written, _, err := conn.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, true)
+		w.pages += written
+		return err
+	})
+	if w.pages < checkpointPages {
+		return
+	}
+	w.pages = 0
+	_, _ = w.tx.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)")
 }
 
 // gather is first and those that wait behind it, without those that were given up.
