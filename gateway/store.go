@@ -139,11 +139,13 @@ type Deliveries interface {
 	// CancelDelivery finishes a pending delivery as cancelled; ErrStale when it is not pending, ErrNotFound when it is
 	// not there.
 	CancelDelivery(ctx context.Context, organisation, id string, reason Reason, at Time) error
-	// CancelPending does so for at most limit pending deliveries of the organisation that match, and answers how many.
+	// CancelPending does so for at most limit pending deliveries of the organisation that match, and answers how many
+	// it found: fewer than limit when none is left, whatever finished some of them meanwhile.
 	CancelPending(ctx context.Context, organisation string, filter DeliveryFilter, reason Reason, at Time, limit int) (int, error)
 	// ForgetResponses removes the response headers and bodies of an event's attempts: part of its erasure.
 	ForgetResponses(ctx context.Context, organisation, event string) error
-	// ExpirePending finishes at most limit pending deliveries created before the time given as failed, Expired.
+	// ExpirePending finishes at most limit pending deliveries created before the time given as failed, Expired, and
+	// answers how many it found.
 	ExpirePending(ctx context.Context, before, at Time, limit int) (int, error)
 	// PurgeDeliveries removes at most limit deliveries that were finished before the time given, and answers how many.
 	PurgeDeliveries(ctx context.Context, before Time, limit int) (int, error)

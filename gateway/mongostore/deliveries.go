@@ -309,7 +309,8 @@ func (s *Store) finishAll(ctx context.Context, filter bson.D, status gateway.Del
 	for i, d := range found {
 		changes[i] = finished(d.Organisation, d.ID, status, reason, at)
 	}
-	return s.bulk(ctx, s.deliveries, changes)
+	_, err = s.bulk(ctx, s.deliveries, changes)
+	return len(found), err
 }
 
 // ForgetResponses removes the response headers and bodies of an event's attempts.

@@ -200,6 +200,9 @@ func (s *Store) CancelDelivery(ctx context.Context, organisation, id string, rea
 
 // CancelPending cancels pending deliveries that match.
 func (s *Store) CancelPending(ctx context.Context, organisation string, filter gateway.DeliveryFilter, reason gateway.Reason, at gateway.Time, limit int) (int, error) {
+	if len(filter.Statuses) > 0 && !slices.Contains(filter.Statuses, gateway.Pending) {
+		return 0, nil
+	}
 	filter.Statuses = []gateway.DeliveryStatus{gateway.Pending}
 	var w where
 	index := w.filterDeliveries(gateway.Only(organisation), filter)
@@ -210,7 +213,7 @@ func (s *Store) CancelPending(ctx context.Context, organisation string, filter g
 	if err != nil {
 		return 0, err
 	}
-	return s.finishAll(ctx, ids, gateway.Cancelled, reason, at)
+	return len(ids), s.finishAll(ctx, ids, gateway.Cancelled, reason, at)
 }
 
 func scanText(r row) (text string, err error) {
@@ -219,22 +222,18 @@ func scanText(r row) (text string, err error) {
 }
 
 // finishAll finishes those of ids that are still pending. They were looked for by a reader: the writer is not held up.
-func (s *Store) finishAll(ctx context.Context, ids []string, status gateway.DeliveryStatus, reason gateway.Reason, at gateway.Time) (finished int, err error) {
+func (s *Store) finishAll(ctx context.Context, ids []string, status gateway.DeliveryStatus, reason gateway.Reason, at gateway.Time) error {
 	if len(ids) == 0 {
-		return 0, nil
+		return nil
 	}
-	err = s.write(ctx, len(ids), func(t *tx) error {
-		finished = 0
+	return s.write(ctx, len(ids), func(t *tx) error {
 		for _, id := range ids {
-			n, err := t.exec(finish, string(status), string(reason), int64(at), id)
-			if err != nil {
+			if _, err := t.exec(finish, string(status), string(reason), int64(at), id); err != nil {
 				return err
 			}
-			finished += n
 		}
 		return nil
 	})
-	return finished, err
 }
 
 // ExpirePending fails pending deliveries that are too old.
@@ -244,7 +243,7 @@ func (s *Store) ExpirePending(ctx context.Context, before, at gateway.Time, limi
 	if err != nil {
 		return 0, err
 	}
-	return s.finishAll(ctx, ids, gateway.Failed, gateway.Expired, at)
+	return len(ids), s.finishAll(ctx, ids, gateway.Failed, gateway.Expired, at)
 }
 
 // PurgeDeliveries removes finished deliveries that are too old. What was finished before a time was created before it.

@@ -270,6 +270,32 @@ func TestWrite_FailureLeavesItsNeighboursAlone(t *testing.T) {
 	}
 }
 
+func TestWrite_ProcessesThatShareTheFile(t *testing.T) {
+	dir := t.TempDir()
+	shared := sqlitestore.Options{Shared: true}
+	stores := []*sqlitestore.Store{openStore(t, dir, shared), openStore(t, dir, shared), openStore(t, dir, shared)}
+	var group sync.WaitGroup
+	var keys []string
+	for i := range 60 {
+		e, d := numbered(fmt.Sprintf("evt_%d", i), i, 2)
+		keys = append(keys, gateway.EventKey(e.Organisation, e.ID))
+		for _, s := range stores { // each event is published to all three
+			group.Go(func() {
+				if _, err := s.Accept(t.Context(), []gateway.Event{e}, d); err != nil {
+					t.Errorf("accepting: %v", err)
+				}
+			})
+		}
+	}
+	group.Wait()
+	for _, s := range stores {
+		found, err := s.EventsByKey(t.Context(), keys)
+		if err != nil || len(found) != len(keys) {
+			t.Errorf("got %d of %d events and error %v", len(found), len(keys), err)
+		}
+	}
+}
+
 func TestWrite_EndedContextWritesNothing(t *testing.T) {
 	s := openStore(t, t.TempDir(), sqlitestore.Options{})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -200,7 +200,10 @@ func cancelPending(f *fixture) {
 	}
 	f.same("another organisation's", f.stored(foreign.ID), foreign)
 	f.same("a finished one", f.stored(done.ID).Status, gateway.Delivered)
-	n, err := f.CancelPending(f.ctx, acme, gateway.DeliveryFilter{}, gateway.ByHand, at(9), 100)
+	n, err := f.CancelPending(f.ctx, acme, gateway.DeliveryFilter{Statuses: []gateway.DeliveryStatus{gateway.Failed}}, gateway.ByHand, at(9), 100)
+	f.ok(err)
+	f.same("pending ones that failed", n, 0)
+	n, err = f.CancelPending(f.ctx, acme, gateway.DeliveryFilter{}, gateway.ByHand, at(9), 100)
 	f.ok(err)
 	f.same("all the rest", n, 3)
 }
