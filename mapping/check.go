@@ -34,6 +34,7 @@ type checker struct {
 	data     []byte
 	maxDepth int
 	depth    int
+	object   bool // the innermost level is one
 	objects  [MaxDepth/64 + 1]uint64
 	deeper   []uint64 // the levels beyond those, of a caller who allows more
 	at       int
@@ -61,22 +62,21 @@ func (c *checker) unexpected(at int, wanted string) int {
 // run walks over the whole text: each turn reads one value's beginning, then all that may follow its end.
 func (c *checker) run() {
 	i := skipSpace(c.data, 0)
-	for {
+	more := true
+	for more && i >= 0 {
 		opened := c.depth
 		if i = c.value(i); i < 0 {
 			return
 		}
-		more := c.depth > opened
-		if more {
-			if i, more = c.firstOf(i); i < 0 {
-				return
+		switch {
+		case c.depth > opened:
+			if i, more = c.firstOf(i); !more && i >= 0 {
+				i, more = c.after(i)
 			}
-		}
-		if more {
-			continue
-		}
-		if i, more = c.after(i); !more {
-			return
+		case c.object && i+1 < len(c.data) && c.data[i] == ',' && c.data[i+1] == '"':
+			i = c.key(i + 1)
+		default:
+			i, more = c.after(i)
 		}
 	}
 }
@@ -91,15 +91,14 @@ func (c *checker) value(i int) int {
 		return c.stringEnd(i + 1)
 	case '{', '[':
 		return c.open(i, b == '{')
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return c.number(i)
 	case 't':
 		return c.literal(i, "true")
 	case 'f':
 		return c.literal(i, "false")
 	case 'n':
 		return c.literal(i, "null")
-	}
-	if b := c.data[i]; b == '-' || b >= '0' && b <= '9' {
-		return c.number(i)
 	}
 	return c.unexpected(i, "a value")
 }
@@ -122,7 +121,14 @@ func (c *checker) open(i int, object bool) int {
 		level[word] |= bit
 	}
 	c.depth++
+	c.object = object
 	return i + 1
+}
+
+// leave goes one level up.
+func (c *checker) leave() {
+	c.depth--
+	c.object = c.depth > 0 && c.inObject()
 }
 
 // inObject says whether the innermost level is an object.
@@ -138,8 +144,7 @@ func (c *checker) inObject() bool {
 func (c *checker) firstOf(i int) (next int, more bool) {
 	i = skipSpace(c.data, i)
 	closing, wanted := byte(']'), "a value or ]"
-	object := c.inObject()
-	if object {
+	if c.object {
 		closing, wanted = '}', "a key or }"
 	}
 	switch {
@@ -147,7 +152,7 @@ func (c *checker) firstOf(i int) (next int, more bool) {
 		return i, false
 	case i < len(c.data) && (c.data[i] == '}' || c.data[i] == ']'):
 		return c.unexpected(i, wanted), false
-	case object:
+	case c.object:
 		return c.key(i), true
 	}
 	return i, true
@@ -161,7 +166,7 @@ func (c *checker) after(i int) (next int, more bool) {
 		if i >= len(c.data) {
 			return c.unexpected(i, "a comma or a closing bracket"), false
 		}
-		object := c.inObject()
+		object := c.object
 		switch b := c.data[i]; {
 		case b == ',' && object:
 			i = c.key(skipSpace(c.data, i+1))
@@ -169,7 +174,7 @@ func (c *checker) after(i int) (next int, more bool) {
 		case b == ',':
 			return skipSpace(c.data, i+1), true
 		case b == '}' && object, b == ']' && !object:
-			c.depth--
+			c.leave()
 			i++
 		case object:
 			return c.unexpected(i, "a comma or }"), false
@@ -214,6 +219,9 @@ func (c *checker) number(i int) int {
 	} else if i = c.digits(i); i < 0 {
 		return i
 	}
+	if i < len(c.data) && scalarEnd[c.data[i]] {
+		return i
+	}
 	if i < len(c.data) && c.data[i] == '.' {
 		if i = c.digits(i + 1); i < 0 {
 			return i
@@ -244,34 +252,48 @@ func (c *checker) digits(i int) int {
 // stringEnd reads a string from its first character on and answers the position after its closing quotation mark.
 func (c *checker) stringEnd(i int) int {
 	data := c.data
-	for {
-		for i+8 <= len(data) {
-			if m := special(binary.LittleEndian.Uint64(data[i:])); m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
-			}
+	for i+8 <= len(data) {
+		m := special(binary.LittleEndian.Uint64(data[i:]))
+		if m == 0 {
 			i += 8
+			continue
 		}
-		if i >= len(data) {
-			return c.fail(i, "the text ends inside a string")
-		}
-		switch b := data[i]; {
-		case b == '"':
+		i += bits.TrailingZeros64(m) >> 3
+		b := data[i]
+		if b == '"' {
 			return i + 1
-		case b == '\\':
-			if i = c.escape(i); i < 0 {
-				return i
-			}
-		case b < 0x20:
-			return c.fail(i, fmt.Sprintf("the control character %U must be escaped in a string", b))
-		case b >= utf8.RuneSelf:
-			if i = c.beyondASCII(i); i < 0 {
-				return i
-			}
-		default:
-			i++
+		}
+		// The commonest escapes and characters of two bytes are read here: a call costs more than the rest of the word.
+		if i+1 < len(data) && (b == '\\' && isEscape[data[i+1]] || b >= 0xC2 && b < 0xE0 && data[i+1]&0xC0 == 0x80) {
+			i += 2
+			continue
+		}
+		if i = c.inString(i); i < 0 {
+			return i
 		}
 	}
+	for i < len(data) && data[i] != '"' {
+		if i = c.inString(i); i < 0 {
+			return i
+		}
+	}
+	if i >= len(data) {
+		return c.fail(i, "the text ends inside a string")
+	}
+	return i + 1
+}
+
+// inString reads one character of a string, with what it escapes, or several that are no ASCII.
+func (c *checker) inString(i int) int {
+	switch b := c.data[i]; {
+	case b == '\\':
+		return c.escape(i)
+	case b < 0x20:
+		return c.fail(i, fmt.Sprintf("the control character %U must be escaped in a string", b))
+	case b >= utf8.RuneSelf:
+		return c.beyondASCII(i)
+	}
+	return i + 1
 }
 
 // special marks the lowest byte of x that ends a plain run of a string: `"`, `\`, a control character, or no ASCII.
@@ -292,15 +314,18 @@ func (c *checker) beyondASCII(i int) int {
 	return i
 }
 
+// isEscape has what a backslash may escape, but for `u`.
+var isEscape = [256]bool{'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
+
 // escape reads a backslash and what it escapes.
 func (c *checker) escape(i int) int {
 	if i+1 >= len(c.data) {
 		return c.fail(i+1, "the text ends inside a string")
 	}
-	switch c.data[i+1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	switch b := c.data[i+1]; {
+	case isEscape[b]:
 		return i + 2
-	case 'u':
+	case b == 'u':
 		for j := i + 2; j < i+6; j++ {
 			if j >= len(c.data) || !isHex(c.data[j]) {
 				return c.unexpected(j, "a hexadecimal digit")
