@@ -46,6 +46,8 @@ type server struct {
 	address string
 	log     *bytes.Buffer
 	stop    func() error
+	// seen, where made, collects the operations that were answered with success.
+	seen map[string]bool
 }
 
 // start starts a server; edit may change what it is made of.
@@ -67,7 +69,7 @@ func start(t *testing.T, edit ...func(*gateway.Options, *api.Options)) *server {
 	s := &server{t: t, store: store, log: &bytes.Buffer{}}
 	below := gateway.Options{
 		Store: store, Queue: idleQueue{}, Catalogue: catalogue, Policy: &egress.Policy{}, Resolver: publicResolver{},
-		Seals: seals, OperatorKey: operatorKey,
+		Seals: seals, OperatorKey: operatorKey, Egress: gateway.EgressFacts{Mode: "direct"},
 	}
 	above := api.Options{Secret: secret, Grace: 5 * time.Second, Log: slog.New(slog.NewTextHandler(s.log, nil))}
 	for _, e := range edit {
@@ -203,7 +205,15 @@ func (s *server) send(r request) answer {
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", r.method, r.path, err)
 	}
-	return answer{res.StatusCode, res.Header, text}
+	a := answer{res.StatusCode, res.Header, text}
+	c, err := described()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if operation := c.judge(s.t, req, a); s.seen != nil && a.status < 300 {
+		s.seen[operation] = true
+	}
+	return a
 }
 
 // call is send with the operator's key; the answer must have the status.
@@ -232,4 +242,53 @@ func (s *server) organisation(id string) (key string) {
 func (s *server) key(body string) string {
 	s.t.Helper()
 	return s.call(201, "POST", "/v1/keys", body).text("key")
+}
+
+// attempted records what a worker would: an attempt of a delivery that failed.
+func (s *server) attempted(delivery string) {
+	s.t.Helper()
+	at := gateway.At(time.Now())
+	err := s.store.Record(s.t.Context(), []gateway.Result{{
+		Delivery: delivery, Status: gateway.Pending, Reason: gateway.Retrying, NextAttemptAt: at.Add(time.Hour), Failures: 1,
+		Attempt: &gateway.Attempt{
+			Number: 1, At: at, DurationMs: 1.5, Trigger: gateway.BySchedule, URL: "https://hook.example.com", Status: 500, Failure: "status",
+			Error: "answered 500", RequestHeaders: map[string]string{"webhook-id": "e1"}, ResponseHeaders: map[string]string{"server": "x"}, ResponseBody: "no",
+		},
+	}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// tested asks for a test of a webhook and records, as a worker would, that it was delivered.
+func (s *server) tested(key, hook string) {
+	s.t.Helper()
+	done := make(chan answer)
+	go func() { done <- s.send(request{key: key, method: "POST", path: hook + "/test"}) }()
+	for {
+		select {
+		case a := <-done:
+			if a.status != 200 {
+				s.t.Errorf("the test answered %d: %s", a.status, a.body)
+			}
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+		list, _, err := s.store.ListDeliveries(s.t.Context(), gateway.Everyone(), gateway.DeliveryFilter{}, gateway.Page{Limit: 10})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, d := range list {
+			if d.Test && d.Status == gateway.Pending {
+				at := gateway.At(time.Now())
+				err := s.store.Record(s.t.Context(), []gateway.Result{{
+					Delivery: d.ID, Status: gateway.Delivered, FinishedAt: at,
+					Attempt: &gateway.Attempt{Number: 1, At: at, Trigger: gateway.ByTest, Status: 204, LocalAddress: "127.0.0.1"},
+				}})
+				if err != nil {
+					s.t.Fatal(err)
+				}
+			}
+		}
+	}
 }

@@ -6,6 +6,32 @@ import (
 	"github.com/unihook/unihook/gateway"
 )
 
+// startedReplay answers a replay that was asked for; a dry run has no id.
+type startedReplay struct {
+	ID      string `json:"id,omitempty"`
+	Matched int    `json:"matched"`
+}
+
+// postReplay handles POST /v1/webhooks/{id}/replay.
+func (a *API) postReplay(c *call) error {
+	w, err := a.webhook(c)
+	if err != nil {
+		return err
+	}
+	body, err := read[gateway.ReplayInput](c, typeJSON)
+	if err != nil {
+		return err
+	}
+	r, dry, err := a.gateway.StartReplay(c.ctx, c.actor, w, body)
+	if err != nil {
+		return err
+	}
+	if dry {
+		return c.answer(fiber.StatusOK, startedReplay{Matched: r.Matched})
+	}
+	return c.answer(fiber.StatusAccepted, startedReplay{ID: r.ID, Matched: r.Matched})
+}
+
 // replay finds the replay that the path names.
 func (a *API) replay(c *call) (gateway.Replay, error) {
 	id, err := c.id("id")

@@ -50,6 +50,15 @@ var routes = []Route{
 	{"GET", "/v1/products/{product}", catalogue, none, nil, (*API).getProduct},
 	{"GET", "/v1/products/{product}/events/{type}", catalogue, none, nil, (*API).getEventType},
 
+	{"POST", "/v1/webhooks", configure, of, plainBody, (*API).postWebhook},
+	{"GET", "/v1/webhooks", configure, pagesOf, nil, (*API).getWebhooks},
+	{"GET", "/v1/webhooks/{id}", configure, of, nil, (*API).getWebhook},
+	{"PATCH", "/v1/webhooks/{id}", configure, of, plainBody, (*API).patchWebhook},
+	{"DELETE", "/v1/webhooks/{id}", configure, of, nil, (*API).deleteWebhook},
+	{"POST", "/v1/webhooks/{id}/duplicate", configure, of, plainBody, (*API).postDuplicate},
+	{"POST", "/v1/webhooks/{id}/secret", configure, of, plainBody, (*API).postSecret},
+	{"POST", "/v1/webhooks/{id}/test", configure, of, plainBody, (*API).postTest},
+	{"POST", "/v1/webhooks/{id}/replay", configure, of, plainBody, (*API).postReplay},
 	{"GET", "/v1/replays/{id}", configure, of, nil, (*API).getReplay},
 	{"POST", "/v1/replays/{id}/cancel", configure, of, nil, (*API).postReplayCancel},
 
@@ -77,6 +86,7 @@ var routes = []Route{
 	{"POST", "/v1/keys", operate, none, plainBody, (*API).postKey},
 	{"GET", "/v1/keys", operate, pages, nil, (*API).getKeys},
 	{"DELETE", "/v1/keys/{id}", operate, none, nil, (*API).deleteKey},
+	{"GET", "/v1/audit", configure, ofAudit, nil, (*API).getAudit},
 
 	{"GET", "/v1/egress", open, none, nil, (*API).getEgress},
 	{"GET", "/egress.json", open, none, nil, (*API).getEgress},
