@@ -1,0 +1,83 @@
+package worker
+
+import (
+	"sync"
+
+	"github.com/unihook/unihook/gateway"
+)
+
+// flights are the deliveries that this process is at: each is reserved before it is read and let go after its result
+// is stored, so that a doubled task never sends it twice.
+type flights struct {
+	mu sync.Mutex
+	by map[string]flight
+}
+
+// flight is one delivery's claim; run is empty for one that a lane or a job holds.
+type flight struct {
+	run   string
+	until gateway.Time
+}
+
+func newFlights() *flights { return &flights{by: map[string]flight{}} }
+
+// reserve answers those of ids that were free, and are this caller's now.
+func (f *flights) reserve(run string, ids []string) (mine []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		if _, taken := f.by[id]; !taken {
+			f.by[id] = flight{run: run}
+			mine = append(mine, id)
+		}
+	}
+	return mine
+}
+
+// claimedUntil notes when the claim of a reserved delivery ends.
+func (f *flights) claimedUntil(id string, until gateway.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if held, ok := f.by[id]; ok {
+		held.until = until
+		f.by[id] = held
+	}
+}
+
+func (f *flights) release(ids ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		delete(f.by, id)
+	}
+}
+
+func (f *flights) has(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.by[id]
+	return ok
+}
+
+func (f *flights) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.by)
+}
+
+// ending lists the deliveries, by run, whose claims end before the time given.
+func (f *flights) ending(before gateway.Time) map[string][]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var runs map[string][]string
+	for id, held := range f.by {
+		if held.run == "" || held.until >= before {
+			continue
+		}
+		if runs == nil {
+			runs = map[string][]string{}
+		}
+		runs[held.run] = append(runs[held.run], id)
+	}
+	return runs
+}
