@@ -44,6 +44,9 @@ func scanAttempt(r row) (a gateway.Attempt, err error) {
 		return a, err
 	}
 	a.Number, a.URLNumber, a.BodySig, a.BodySHA, a.ResponseBody = number, urlNumber, bodySig, sha, body
+	if body == "" {
+		a.ResponseEncoding = "" // it went with the body
+	}
 	err = decode(headers, &a.ResponseHeaders)
 	return a, err
 }

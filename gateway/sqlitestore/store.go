@@ -132,6 +132,7 @@ func source(path string, options Options, read bool) string {
 	q.Set("_dqs", "0")
 	q.Add("_pragma", "temp_store(memory)")
 	q.Add("_pragma", "trusted_schema(off)")
+	q.Add("_pragma", "fullfsync(on)") // of use on macOS alone, whose fsync does not reach the disk
 	if read {
 		q.Set("_query_only", "1")
 		q.Add("_pragma", "cache_size(-4096)")

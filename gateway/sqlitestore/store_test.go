@@ -270,6 +270,42 @@ func TestWrite_FailureLeavesItsNeighboursAlone(t *testing.T) {
 	}
 }
 
+func TestReparked_LongLaneInSteps(t *testing.T) {
+	s := openStore(t, t.TempDir(), sqlitestore.Options{})
+	const parked = 2500
+	var deliveries []gateway.Delivery
+	for i := range parked {
+		_, d := numbered(fmt.Sprintf("evt_%d", i), i, 1)
+		d[0].Place = gateway.Place{Lane: gateway.LaneKey("ep_a", d[0].Order)}
+		deliveries = append(deliveries, d[0])
+	}
+	if err := s.InsertDeliveries(t.Context(), deliveries); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reparked(t.Context(), "ep_a", gateway.WebhookInactive, 7); err != nil {
+		t.Fatal(err)
+	}
+	after, seen := "", 0
+	for {
+		head, err := s.LaneHead(t.Context(), "ep_a", after, 600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range head {
+			if d.Reason != gateway.WebhookInactive || d.NextAttemptAt != 7 {
+				t.Fatalf("%s has reason %q and time %d", d.ID, d.Reason, d.NextAttemptAt)
+			}
+		}
+		if seen += len(head); len(head) < 600 {
+			break
+		}
+		after = head[len(head)-1].Place.Lane
+	}
+	if seen != parked {
+		t.Errorf("got %d of %d", seen, parked)
+	}
+}
+
 func TestWrite_ProcessesThatShareTheFile(t *testing.T) {
 	dir := t.TempDir()
 	shared := sqlitestore.Options{Shared: true}

@@ -222,7 +222,7 @@ func forgetResponses(f *fixture) {
 		got := f.stored(id)
 		f.same("attempts", len(got.Attempts), n)
 		for _, a := range got.Attempts {
-			f.same("what was answered", []any{len(a.ResponseHeaders), a.ResponseBody}, []any{0, ""})
+			f.same("what was answered", []any{len(a.ResponseHeaders), a.ResponseBody, a.ResponseEncoding}, []any{0, "", ""})
 			f.same("what is kept", []any{a.BodySHA, a.URLNumber, a.RequestHeaders}, []any{attempt(a.Number).BodySHA, 7, attempt(a.Number).RequestHeaders})
 		}
 	}

@@ -18,7 +18,7 @@ func attempt(number int) *gateway.Attempt {
 		ResponseHeaders: map[string]string{
 			"Content-Type": "text/plain", "x.y": "1", "$z": "2",
 		},
-		ResponseBody: fmt.Sprintf("body %d \u00e9 <>& \u2028", number), ResponseTruncated: true,
+		ResponseBody: fmt.Sprintf("body %d \u00e9 <>& \u2028", number), ResponseEncoding: "base64", ResponseTruncated: true,
 		BodySHA: []byte{0, 1, 2, 255, byte(number)}, URLNumber: 7, BodySig: "n0nce",
 	}
 }
@@ -223,7 +223,7 @@ func recordBodies(f *fixture) {
 	for _, a := range f.stored(d.ID).Attempts {
 		want := *attempt(a.Number)
 		if a.Number <= 2 {
-			want.ResponseBody = ""
+			want.ResponseBody, want.ResponseEncoding = "", ""
 		}
 		f.same(fmt.Sprintf("attempt %d", a.Number), a, want)
 	}
