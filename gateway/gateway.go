@@ -26,7 +26,7 @@ type Options struct {
 	DefaultStatus WebhookStatus
 	// MaxEventBytes bounds the data of one event, MaxPending the pending deliveries of one organisation.
 	MaxEventBytes, MaxPending int
-	// QuarantineAfter and QuarantineFor are what webhooks that name none get.
+	// QuarantineAfter and QuarantineFor are what webhooks that name none get; 0 failures is never.
 	QuarantineAfter int
 	QuarantineFor   time.Duration
 	Egress          EgressFacts
@@ -84,9 +84,6 @@ func New(o Options) (*Gateway, error) {
 	}
 	if o.MaxPending == 0 {
 		o.MaxPending = DefaultMaxPending
-	}
-	if o.QuarantineAfter == 0 {
-		o.QuarantineAfter = DefaultQuarantineAfter
 	}
 	if o.QuarantineFor == 0 {
 		o.QuarantineFor = DefaultQuarantineFor

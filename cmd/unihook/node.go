@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/unihook/unihook/gateway"
+	"github.com/unihook/unihook/gateway/egress"
+	"github.com/unihook/unihook/gateway/mongostore"
+	"github.com/unihook/unihook/gateway/sqlitestore"
+	"github.com/unihook/unihook/products"
+	"github.com/unihook/unihook/worker/queue"
+)
+
+// role is which halves of the gateway a process runs.
+type role string
+
+const (
+	roleServe  role = "serve"
+	roleAPI    role = "api"
+	roleWorker role = "worker"
+)
+
+// node is one process: what its halves share.
+type node struct {
+	settings *settings
+	role     role
+	id       string
+	log      *slog.Logger
+
+	operatorKey     string
+	operatorKeyFile string // where one that was just made is kept; empty otherwise
+	cursorSecret    []byte
+	store           gateway.Store
+	queue           *queue.Queue
+	seals           *gateway.Seals
+	policy          *egress.Policy
+	client          *egress.Client
+	gateway         *gateway.Gateway
+}
+
+// openNode connects the parts. Its error says what to do; what was opened until then is closed.
+func openNode(ctx context.Context, s *settings, r role, listener net.Listener, log *slog.Logger) (_ *node, err error) {
+	n := &node{settings: s, role: r, id: processID(), log: log}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	steps := []func(context.Context) error{n.openStore, n.openKeys, n.openQueue}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.openEgress(ctx, listener); err != nil {
+		return nil, err
+	}
+	return n, n.openGateway()
+}
+
+// processID tells processes apart in leases and heartbeats.
+func processID() string { return gateway.NewID("prc_", time.Now()) }
+
+func (n *node) openStore(ctx context.Context) (err error) {
+	s := n.settings
+	if s.MongoURI != "" {
+		n.store, err = mongostore.Open(ctx, s.MongoURI, mongostore.Options{})
+		return err
+	}
+	n.store, err = sqlitestore.Open(ctx, s.DataDir, sqlitestore.Options{Shared: n.role != roleServe})
+	return err
+}
+
+// openKeys finds the operator's key and the wrapping key, or makes them, and opens the store's secrets.
+func (n *node) openKeys(ctx context.Context) error {
+	s := n.settings
+	n.operatorKey = s.OperatorKey
+	if n.operatorKey == "" {
+		key, made, err := keyOf(s.DataDir, "operator-key", newOperatorKey)
+		if err != nil {
+			return err
+		}
+		n.operatorKey = key
+		if made {
+			n.operatorKeyFile = filepath.Join(s.DataDir, "operator-key")
+		}
+	}
+	texts := s.EncryptionKey
+	if len(texts) == 0 {
+		key, _, err := keyOf(s.DataDir, "encryption-key", newEncryptionKey)
+		if err != nil {
+			return err
+		}
+		texts = []string{key}
+	}
+	keys, err := wrappingKeys(texts)
+	if err != nil {
+		return err
+	}
+	n.cursorSecret = keys[0]
+	n.seals, err = gateway.OpenSeals(ctx, n.store, keys...)
+	return err
+}
+
+func (n *node) openQueue(ctx context.Context) (err error) {
+	s := n.settings
+	n.queue, err = queue.Open(ctx, queue.Options{URI: s.RedisURI, Insecure: s.InsecureRedis, Log: n.log})
+	return err
+}
+
+// openEgress makes the guard and the client that target URLs are called with.
+func (n *node) openEgress(ctx context.Context, listener net.Listener) (err error) {
+	s := &n.settings.egressSettings
+	if n.policy, err = s.policy(listener); err != nil {
+		return err
+	}
+	roots, err := s.roots()
+	if err != nil {
+		return err
+	}
+	n.client, err = egress.New(egress.Options{Policy: n.policy, SourceIPs: s.EgressIP, ProxyURL: s.EgressProxy, RootCAs: roots, UserAgent: userAgent})
+	if err != nil {
+		return fmt.Errorf("preparing egress: %w", err)
+	}
+	if n.role == roleAPI {
+		return nil // it sends nothing itself
+	}
+	if err := n.client.Check(ctx); err != nil {
+		return fmt.Errorf("preparing egress: %w", err)
+	}
+	return nil
+}
+
+// userAgent is what receivers see.
+const userAgent = "Unihook/1 (+https://unihook.dev)"
+
+// policy is what targets may be.
+func (s *egressSettings) policy(listener net.Listener) (*egress.Policy, error) {
+	networks, err := s.networks()
+	if err != nil {
+		return nil, err
+	}
+	p := &egress.Policy{AllowHTTP: s.AllowHTTP, AllowPorts: s.AllowPort, Networks: networks}
+	p.Own = append(append(p.Own, s.EgressIP...), s.EgressPublicIP...)
+	if listener != nil {
+		if at, ok := listener.Addr().(*net.TCPAddr); ok {
+			p.Listeners = []netip.AddrPort{at.AddrPort()}
+		}
+	}
+	return p, nil
+}
+
+func (n *node) openGateway() error {
+	s := n.settings
+	catalogue, err := products.Builtin()
+	if s.Catalog != "" {
+		catalogue, err = products.Load(os.DirFS(s.Catalog))
+	}
+	if err != nil {
+		return fmt.Errorf("loading the catalogue: %w", err)
+	}
+	facts, err := n.egressFacts()
+	if err != nil {
+		return err
+	}
+	n.gateway, err = gateway.New(gateway.Options{
+		Store: n.store, Queue: n.queue, Catalogue: catalogue, Policy: n.policy, Resolver: net.DefaultResolver,
+		Seals: n.seals, OperatorKey: n.operatorKey, DefaultStatus: gateway.WebhookStatus(s.DefaultStatus),
+		MaxEventBytes: s.MaxEventBytes, MaxPending: s.MaxPending, QuarantineAfter: s.QuarantineAfter,
+		QuarantineFor: time.Duration(s.QuarantineFor), Egress: facts, Log: n.log,
+	})
+	return err
+}
+
+// egressFacts is what receivers put on their firewalls.
+func (n *node) egressFacts() (gateway.EgressFacts, error) {
+	s := n.settings
+	upcoming, err := s.upcoming()
+	if err != nil {
+		return gateway.EgressFacts{}, err
+	}
+	mode, addresses := n.client.Addresses()
+	if len(s.EgressPublicIP) > 0 {
+		addresses = s.EgressPublicIP
+	}
+	if addresses == nil {
+		addresses = []netip.Addr{}
+	}
+	return gateway.EgressFacts{Addresses: addresses, Upcoming: upcoming, Mode: mode}, nil
+}
+
+// beat tells the other processes that this one lives, until ctx ends, and takes up new keys.
+func (n *node) beat(ctx context.Context) {
+	ticker := time.NewTicker(gateway.BeatEvery)
+	defer ticker.Stop()
+	for {
+		if err := n.seals.Beat(ctx, n.id, string(n.role)); err != nil && ctx.Err() == nil {
+			n.log.Warn("this process could not tell that it lives", "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// close ends the parts in the order in which they use each other.
+func (n *node) close() error {
+	var errs []error
+	if n.gateway != nil {
+		n.gateway.Close()
+	}
+	if n.client != nil {
+		n.client.Close()
+	}
+	if n.queue != nil {
+		errs = append(errs, n.queue.Close())
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	return errors.Join(errs...)
+}
