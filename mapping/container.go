@@ -48,8 +48,7 @@ func (w *writer) untouched(f *frame, start, end int) {
 	}
 }
 
-// descend writes a member or element, of which begin writes what stands before the value at pos.
-// When nothing of it stays, nothing is written.
+// descend writes a member or element, whose value is at pos. When nothing of it stays, nothing is written.
 func (w *writer) descend(f *frame, start, pos, lo, hi int, a *action) int {
 	if f.whole || a.keep {
 		w.stays(f, start)

@@ -34,7 +34,7 @@ func (w *writer) collectMissing(f *frame) {
 		if n.makes || len(n.puts) > 0 {
 			for i := range n.edges {
 				e := &n.edges[i]
-				if e.makes && !f.seen.has(base+e.slot) && !w.renamedTo(f, e.key) {
+				if e.makes && !f.seen.has(base+e.slot) && !w.renamedTo(f, e, base) {
 					w.made = append(w.made, e)
 				}
 			}
@@ -43,14 +43,16 @@ func (w *writer) collectMissing(f *frame) {
 	}
 }
 
-// renamedTo says whether a property of the frame's object was renamed to a key.
-func (w *writer) renamedTo(f *frame, key string) bool {
-	base := 0
+// renamedTo says whether a property of the frame's object was renamed to the key of an edge. Base is what the slots of
+// the edge's node begin at.
+func (w *writer) renamedTo(f *frame, e *edge, base int) bool {
+	if f.hi-f.lo == 1 || e.hiddenBy >= 0 {
+		return e.hiddenBy >= 0 && f.seen.has(base+e.hiddenBy)
+	}
+	base = 0
 	for _, n := range w.stack[f.lo:f.hi] {
-		for i := range n.edges {
-			if e := &n.edges[i]; e.hiddenBy >= 0 && e.key == key {
-				return f.seen.has(base + e.hiddenBy)
-			}
+		if other := n.find([]byte(e.key)); other != nil && other.hiddenBy >= 0 && f.seen.has(base+other.hiddenBy) {
+			return true
 		}
 		base += n.slots
 	}
