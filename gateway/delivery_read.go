@@ -83,9 +83,12 @@ func (g *Gateway) urlsOf(ctx context.Context, d Delivery) (map[string]string, er
 	return urls, nil
 }
 
-// ListDeliveries answers deliveries without attempts, newest first.
+// ListDeliveries answers deliveries without attempts, newest first. A filter on another organisation's id is NotFound.
 func (g *Gateway) ListDeliveries(ctx context.Context, a Actor, scope Scope, filter DeliveryFilter, page Page) ([]Delivery, string, error) {
 	list, next, err := g.Store.ListDeliveries(ctx, scope, filter, page)
+	if err == nil && len(list) == 0 {
+		err = g.checkFilter(ctx, scope, filter)
+	}
 	return list, next, away(err)
 }
 
