@@ -87,7 +87,7 @@ func (w *writer) object(pos, lo, hi int, whole bool) (end int, kept bool) {
 		w.cut(f.gap, i)
 	}
 	for _, n := range w.stack[lo:hi] {
-		if n.makes || len(n.puts) > 0 {
+		if len(n.makers) > 0 {
 			w.makeMissing(&f, i)
 			break
 		}

@@ -181,9 +181,8 @@ func (x *explorer) hide(f *frame, slot int) {
 func (x *explorer) missing(f *frame) {
 	base := 0
 	for _, n := range x.stack[f.lo:f.hi] {
-		for i := range n.edges {
-			e := &n.edges[i]
-			if !e.makes || f.seen.has(base+e.slot) {
+		for _, e := range n.makers {
+			if f.seen.has(base + e.slot) {
 				continue
 			}
 			if e.hiddenBy >= 0 && f.seen.has(base+e.hiddenBy) {
@@ -204,8 +203,8 @@ func (x *explorer) countMade(nodes ...*node) {
 		if n.set != nil {
 			x.found[n.set.id].matched++
 		}
-		for i := range n.edges {
-			x.countMade(n.edges[i].to, n.edges[i].alt)
+		for _, e := range n.makers {
+			x.countMade(e.to, e.alt)
 		}
 	}
 }

@@ -31,12 +31,9 @@ var comma, openBrace, closeBrace = []byte(","), []byte("{"), []byte("}")
 func (w *writer) collectMissing(f *frame) {
 	base := 0
 	for _, n := range w.stack[f.lo:f.hi] {
-		if n.makes || len(n.puts) > 0 {
-			for i := range n.edges {
-				e := &n.edges[i]
-				if e.makes && !f.seen.has(base+e.slot) && !w.renamedTo(f, e, base) {
-					w.made = append(w.made, e)
-				}
+		for _, e := range n.makers {
+			if !f.seen.has(base+e.slot) && !w.renamedTo(f, e, base) {
+				w.made = append(w.made, e)
 			}
 		}
 		base += n.slots
@@ -113,11 +110,7 @@ func (w *writer) makeValue(lo, object int) {
 	}
 	base := len(w.made)
 	for _, n := range w.stack[lo:hi] {
-		for i := range n.edges {
-			if n.edges[i].makes {
-				w.made = append(w.made, &n.edges[i])
-			}
-		}
+		w.made = append(w.made, n.makers...)
 	}
 	w.write(openBrace)
 	first := true

@@ -8,11 +8,12 @@ import (
 // node is a place that a path leads to. Several nodes can be active at one value: `l.#` and `l.0` both lead to the
 // first element. A rule passes through at most one node of those, because its path has one segment per level.
 type node struct {
-	edges []edge      // keys of an object, sorted by key, each once
-	table []tableSlot // the edges by hash; its length is a power of two, at least four times theirs
-	every *node       // every element of an array
-	elems []element   // single elements of an array, sorted by index
-	slots int         // how many edges have a slot
+	edges  []edge      // keys of an object, sorted by key, each once
+	makers []*edge     // those of them that a set or a move could make
+	table  []tableSlot // the edges by hash; its length is a power of two, at least four times theirs
+	every  *node       // every element of an array
+	elems  []element   // single elements of an array, sorted by index
+	slots  int         // how many edges have a slot
 
 	// The rules whose path ends here.
 	keep   *rule
@@ -166,6 +167,11 @@ func (n *node) finishEdges() {
 	for i := range n.edges {
 		if r := n.edges[i].renamed(); r != nil {
 			n.edge(r.name).hiddenBy = n.edges[i].slot
+		}
+	}
+	for i := range n.edges {
+		if n.edges[i].makes {
+			n.makers = append(n.makers, &n.edges[i])
 		}
 	}
 	n.fillTable()
