@@ -40,6 +40,14 @@ type slots struct {
 	// waiting are woken one by one when a slot is given back; whoever still gets none waits again.
 	waiting []func()
 	sweptAt time.Time
+	// begun are the requests of the last slowAfter, oldest first: those that are still there after it are slow.
+	begun []begunAt
+}
+
+// begunAt is a request's begin.
+type begunAt struct {
+	endpoint string
+	at       time.Time
 }
 
 // endpointSlots is what is known of one endpoint.
@@ -59,12 +67,13 @@ func newSlots(most int) *slots {
 func (s *slots) take(key slotKey, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.judge(now)
 	e := s.endpoint(key.endpoint, now)
-	s.judge(e, now)
 	if !s.free(e, key) {
 		return false
 	}
 	e.begun = append(e.begun, now)
+	s.begun = append(s.begun, begunAt{key.endpoint, now})
 	e.usedAt = now
 	s.used++
 	if e.isSlow {
@@ -89,10 +98,14 @@ func (s *slots) free(e *endpointSlots, key slotKey) bool {
 	return s.owners[key.organisation] < max(s.most/2, 1) && s.places[key.place()] < max(s.most/4, slotsFirst)
 }
 
-// judge makes an endpoint slow as soon as one of its requests is.
-func (s *slots) judge(e *endpointSlots, now time.Time) {
-	if !e.isSlow && len(e.begun) > 0 && now.Sub(e.begun[0]) > slowAfter {
-		s.slowDown(e)
+// judge makes endpoints slow as soon as one of their requests is.
+func (s *slots) judge(now time.Time) {
+	for len(s.begun) > 0 && now.Sub(s.begun[0].at) > slowAfter {
+		first := s.begun[0]
+		s.begun = s.begun[1:]
+		if e := s.endpoints[first.endpoint]; e != nil && !e.isSlow && len(e.begun) > 0 && !e.begun[0].After(first.at) {
+			s.slowDown(e)
+		}
 	}
 }
 
