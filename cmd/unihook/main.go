@@ -49,7 +49,7 @@ func main() {
 
 // run is the program: it parses args, runs the command and answers the exit status. 2 is a call that cannot be
 // understood, 1 one that failed.
-func run(ctx context.Context, args []string, t terminal) (status int) {
+func run(ctx context.Context, args []string, t terminal) int {
 	parser, err := newParser(t)
 	if err == nil {
 		err = secretsFromFiles(os.Environ(), os.Setenv)
@@ -58,14 +58,11 @@ func run(ctx context.Context, args []string, t terminal) (status int) {
 		fmt.Fprintln(t.err, "unihook:", err)
 		return 2
 	}
-	// Kong ends the process after --help; here that is a status like any other.
-	defer func() {
-		if ended, ok := recover().(kongExit); ok {
-			status = int(ended)
-		}
-	}()
-	parsed, err := parser.Parse(args)
-	if err != nil {
+	parsed, ended, err := parse(parser, args)
+	switch {
+	case ended != nil:
+		return int(*ended)
+	case err != nil:
 		fmt.Fprintln(t.err, "unihook:", err)
 		fmt.Fprintln(t.err, "See unihook --help.")
 		return 2
@@ -73,6 +70,21 @@ func run(ctx context.Context, args []string, t terminal) (status int) {
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.Bind(t)
 	return report(parsed.Run(), t.err)
+}
+
+// parse reads the arguments. Kong ends the process after --help; here that is a status like any other.
+func parse(parser *kong.Kong, args []string) (parsed *kong.Context, ended *kongExit, err error) {
+	defer func() {
+		switch exit := recover().(type) {
+		case nil:
+		case kongExit:
+			ended = &exit
+		default:
+			panic(exit)
+		}
+	}()
+	parsed, err = parser.Parse(args)
+	return parsed, nil, err
 }
 
 // kongExit is how kong's own exit leaves run.
