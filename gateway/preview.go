@@ -173,6 +173,8 @@ func (g *Gateway) previewEvent(ctx context.Context, in PreviewInput, e Event, ab
 	switch id := in.Event.Or("", ""); {
 	case id != "" && in.Data.Set && !in.Data.Null:
 		f.add("/data", "event_and_data", "give an event or data, not both")
+	case id != "" && e.Organisation == "":
+		// An organisation that is not there: its fault is noted, and it has no event.
 	case id != "":
 		scope := Everyone()
 		if e.Organisation != PrefixOrganisation+"example" {

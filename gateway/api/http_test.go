@@ -327,6 +327,15 @@ func TestHTTP_EventIsKeptByteForByte(t *testing.T) {
 	}
 }
 
+// An organisation that is not there is a fault of the body, also where an event of it is asked for.
+func TestHTTP_PreviewOfNobodysEvent(t *testing.T) {
+	s := start(t)
+	got := s.call(422, "POST", "/v1/mappings/preview?organisation=none", `{"product":"payments","type":"paiement.success","event":"e"}`)
+	if diff := cmp.Diff([]string{"/organisation organisation_missing"}, got.faults()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestHTTP_GracefulStop(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
 	s := start(t, func(_ *gateway.Options, o *api.Options) {
