@@ -69,14 +69,22 @@ func openNode(ctx context.Context, s *settings, r role, listener net.Listener, l
 // processID tells processes apart in leases and heartbeats.
 func processID() string { return gateway.NewID("prc_", time.Now()) }
 
-func (n *node) openStore(ctx context.Context) (err error) {
+func (n *node) openStore(ctx context.Context) error {
 	s := n.settings
 	if s.MongoURI != "" {
-		n.store, err = mongostore.Open(ctx, s.MongoURI, mongostore.Options{})
+		store, err := mongostore.Open(ctx, s.MongoURI, mongostore.Options{})
+		if err != nil {
+			return err // a nil store in the interface would be closed
+		}
+		n.store = store
+		return nil
+	}
+	store, err := sqlitestore.Open(ctx, s.DataDir, sqlitestore.Options{Shared: n.role != roleServe})
+	if err != nil {
 		return err
 	}
-	n.store, err = sqlitestore.Open(ctx, s.DataDir, sqlitestore.Options{Shared: n.role != roleServe})
-	return err
+	n.store = store
+	return nil
 }
 
 // openKeys finds the operator's key and the wrapping key, or makes them, and opens the store's secrets.
