@@ -72,7 +72,7 @@ func processID() string { return gateway.NewID("prc_", time.Now()) }
 func (n *node) openStore(ctx context.Context) error {
 	s := n.settings
 	if s.MongoURI != "" {
-		store, err := mongostore.Open(ctx, s.MongoURI, mongostore.Options{})
+		store, err := n.openMongo(ctx)
 		if err != nil {
 			return err // a nil store in the interface would be closed
 		}
@@ -85,6 +85,29 @@ func (n *node) openStore(ctx context.Context) error {
 	}
 	n.store = store
 	return nil
+}
+
+// How long a start waits for a MongoDB that is starting too, and how often it looks.
+const (
+	storePatience = 30 * time.Second
+	storeRetry    = 500 * time.Millisecond
+)
+
+// openMongo connects, and waits for a server that is not there yet: processes of a cluster start in any order.
+func (n *node) openMongo(ctx context.Context) (*mongostore.Store, error) {
+	end := time.Now().Add(storePatience)
+	for {
+		store, err := mongostore.Open(ctx, n.settings.MongoURI, mongostore.Options{})
+		if err == nil || !errors.Is(err, gateway.ErrAway) || time.Now().After(end) {
+			return store, err
+		}
+		n.log.Info("waiting for the store", "error", err)
+		select {
+		case <-time.After(storeRetry):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // openKeys finds the operator's key and the wrapping key, or makes them, and opens the store's secrets.
