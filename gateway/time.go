@@ -3,6 +3,8 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 )
 
@@ -21,10 +23,13 @@ func At(t time.Time) Time {
 	return Time(t.UnixMilli())
 }
 
+var timeShape = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$`)
+
 // ParseTime reads any RFC 3339 time.
 func ParseTime(text string) (Time, error) {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
+	// Go's parser takes a comma and single digits, which the standard does not, and no small letters, which it does.
+	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(text))
+	if err != nil || !timeShape.MatchString(text) {
 		return 0, fmt.Errorf("%q is not an RFC 3339 time such as 2026-05-18T10:32:14Z", text)
 	}
 	return At(t), nil
