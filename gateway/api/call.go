@@ -52,6 +52,9 @@ func (a *API) handler(r *Route) fiber.Handler {
 			return err
 		}
 		c.query = parseQuery(string(fc.Request().URI().QueryString()), r.Query)
+		if err := a.own(c); err != nil {
+			return err
+		}
 		return r.handle(a, c)
 	}
 }
@@ -77,6 +80,17 @@ func (a *API) admit(c *call) error {
 		}
 	}
 	return actor.May(c.route.Act)
+}
+
+// own refuses an organisation's key that names another organisation in the query, before anything else is read. What
+// the operator names is judged where it is used: for some routes one that is not there is a fault.
+func (a *API) own(c *call) error {
+	named := c.query.text("organisation")
+	if named == "" || c.actor.Kind != gateway.KindOrganisation {
+		return nil
+	}
+	_, err := a.gateway.ScopeFor(c.ctx, c.actor, named)
+	return err
 }
 
 // authenticate finds who the request's key belongs to; ErrNoKey where it has none that is valid.

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -266,6 +267,12 @@ func TestHTTP_Queries(t *testing.T) {
 		}
 	}
 	s.call(422, "GET", "/v1/events?product=%zz", "")
+	for _, since := range []string{"2026-05-18T1:00:00Z", "2026-05-18T10:00:00,5Z", "2026-05-18 10:00:00Z", "2026-05-18T10:00:00", "2026-02-30T10:00:00Z", "1"} {
+		s.call(422, "GET", "/v1/deliveries?since="+url.QueryEscape(since), "")
+	}
+	for _, since := range []string{"2026-05-18t10:00:00z", "2026-05-18T10:00:00.123456789-11:30"} {
+		s.call(200, "GET", "/v1/deliveries?since="+url.QueryEscape(since), "")
+	}
 	s.call(200, "GET", "/v1/deliveries?webhook=&endpoint=&event=&status=&since=2026-05-18T10:00:00+02:00&until=", "")
 }
 

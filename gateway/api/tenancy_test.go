@@ -38,6 +38,7 @@ var walk = map[string]walked{
 	"listProducts": {shared: true}, "getProduct": {shared: true}, "getEventType": {shared: true},
 	"createWebhook": {foreign: []foreign{
 		{"/v1/webhooks", `{"organisation":"theirs","endpoints":[{"url":"https://a.example.com"}],"events":[{"product":"*","type":"*"}]}`, 404},
+		{"/v1/webhooks?organisation=theirs", `{`, 404}, // the id comes before the body
 		{"/v1/webhooks?organisation=theirs", `{"endpoints":[{"url":"https://a.example.com"}],"events":[{"product":"*","type":"*"}]}`, 404},
 	}},
 	"listWebhooks": {}, "getWebhook": {},
