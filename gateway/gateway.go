@@ -29,8 +29,9 @@ type Options struct {
 	// QuarantineAfter and QuarantineFor are what webhooks that name none get; 0 failures is never.
 	QuarantineAfter int
 	QuarantineFor   time.Duration
-	Egress          EgressFacts
-	Log             *slog.Logger
+	// Egress answers what receivers may know by now: a proxy's addresses are learned from it. Nil is direct.
+	Egress func() EgressFacts
+	Log    *slog.Logger
 	// Clock is time.Now where nothing else is given.
 	Clock func() time.Time
 }
@@ -112,6 +113,21 @@ func (g *Gateway) Close() {
 
 // now is the moment in the precision that is stored.
 func (g *Gateway) now() Time { return At(g.Clock()) }
+
+// EgressFacts is what receivers may know of the addresses that requests leave from; its lists are never nil.
+func (g *Gateway) EgressFacts() EgressFacts {
+	facts := EgressFacts{Mode: "direct"}
+	if g.Egress != nil {
+		facts = g.Egress()
+	}
+	if facts.Addresses == nil {
+		facts.Addresses = []netip.Addr{}
+	}
+	if facts.Upcoming == nil {
+		facts.Upcoming = []UpcomingAddress{}
+	}
+	return facts
+}
 
 // Ready tells whether the store can be written to.
 func (g *Gateway) Ready(ctx context.Context) error { return g.Store.Ping(ctx) }

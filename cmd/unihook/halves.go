@@ -126,6 +126,7 @@ func (n *node) runAll(ctx context.Context, halves []func(context.Context) error)
 	beating, stopBeat := context.WithCancel(context.WithoutCancel(ctx))
 	var side sync.WaitGroup
 	side.Go(func() { n.beat(beating) })
+	side.Go(func() { n.learnEgress(beating) })
 	defer side.Wait()
 	defer stopBeat()
 

@@ -157,15 +157,18 @@ func (n *node) openEgress(ctx context.Context, listener net.Listener) (err error
 	if err != nil {
 		return err
 	}
-	n.client, err = egress.New(egress.Options{Policy: n.policy, SourceIPs: s.EgressIP, ProxyURL: s.EgressProxy, RootCAs: roots, UserAgent: userAgent})
+	n.client, err = egress.New(egress.Options{
+		Policy: n.policy, SourceIPs: s.EgressIP, Elsewhere: n.role == roleAPI, ProxyURL: s.EgressProxy, RootCAs: roots, UserAgent: userAgent,
+	})
 	if err != nil {
 		return fmt.Errorf("preparing egress: %w", err)
 	}
-	if n.role == roleAPI {
-		return nil // it sends nothing itself
-	}
-	if err := n.client.Check(ctx); err != nil {
-		return fmt.Errorf("preparing egress: %w", err)
+	// New has checked the addresses. A proxy that is not there yet keeps nobody from starting: until it is, this process
+	// is not ready, and never goes round it.
+	if s.EgressProxy != "" {
+		if err := n.client.Check(ctx); err != nil {
+			n.log.Warn("requests cannot leave yet", "error", err)
+		}
 	}
 	return nil
 }
@@ -198,7 +201,7 @@ func (n *node) openGateway() error {
 	if err != nil {
 		return fmt.Errorf("loading the catalogue: %w", err)
 	}
-	facts, err := n.egressFacts()
+	upcoming, err := s.upcoming()
 	if err != nil {
 		return err
 	}
@@ -206,26 +209,41 @@ func (n *node) openGateway() error {
 		Store: n.store, Queue: n.queue, Catalogue: catalogue, Policy: n.policy, Resolver: net.DefaultResolver,
 		Seals: n.seals, OperatorKey: n.operatorKey, DefaultStatus: gateway.WebhookStatus(s.DefaultStatus),
 		MaxEventBytes: s.MaxEventBytes, MaxPending: s.MaxPending, QuarantineAfter: s.QuarantineAfter,
-		QuarantineFor: time.Duration(s.QuarantineFor), Egress: facts, Log: n.log,
+		QuarantineFor: time.Duration(s.QuarantineFor), Log: n.log,
+		Egress: func() gateway.EgressFacts { return n.egressFacts(upcoming) },
 	})
 	return err
 }
 
 // egressFacts is what receivers put on their firewalls.
-func (n *node) egressFacts() (gateway.EgressFacts, error) {
-	s := n.settings
-	upcoming, err := s.upcoming()
-	if err != nil {
-		return gateway.EgressFacts{}, err
-	}
+func (n *node) egressFacts(upcoming []gateway.UpcomingAddress) gateway.EgressFacts {
 	mode, addresses := n.client.Addresses()
-	if len(s.EgressPublicIP) > 0 {
-		addresses = s.EgressPublicIP
+	if public := n.settings.EgressPublicIP; len(public) > 0 {
+		addresses = public
 	}
-	if addresses == nil {
-		addresses = []netip.Addr{}
+	return gateway.EgressFacts{Addresses: addresses, Upcoming: upcoming, Mode: mode}
+}
+
+// How often a process asks its proxy which addresses it sends from: until it knows, and afterwards.
+const (
+	learnEvery = 3 * time.Second
+	learnAgain = time.Minute
+)
+
+// learnEgress asks the proxy, where there is one, until ctx ends: /v1/egress is answered by processes that send nothing,
+// and by ones that started before it.
+func (n *node) learnEgress(ctx context.Context) {
+	for n.settings.EgressProxy != "" {
+		wait := learnAgain
+		if err := n.client.Check(ctx); err != nil {
+			wait = learnEvery
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
 	}
-	return gateway.EgressFacts{Addresses: addresses, Upcoming: upcoming, Mode: mode}, nil
 }
 
 // beat tells the other processes that this one lives, until ctx ends, and takes up new keys.

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -99,14 +98,7 @@ func (a *API) getEgress(c *call) error {
 	if err := c.query.err(); err != nil {
 		return err
 	}
-	facts := a.gateway.Egress
-	if facts.Addresses == nil {
-		facts.Addresses = []netip.Addr{}
-	}
-	if facts.Upcoming == nil {
-		facts.Upcoming = []gateway.UpcomingAddress{}
-	}
-	return c.answer(fiber.StatusOK, facts)
+	return c.answer(fiber.StatusOK, a.gateway.EgressFacts())
 }
 
 // getEgressText handles GET /egress.txt: the present addresses, one a line, as firewalls read them.
@@ -115,7 +107,7 @@ func (a *API) getEgressText(c *call) error {
 		return err
 	}
 	var text strings.Builder
-	for _, address := range a.gateway.Egress.Addresses {
+	for _, address := range a.gateway.EgressFacts().Addresses {
 		text.WriteString(address.String() + "\n")
 	}
 	c.Set(fiber.HeaderContentType, fiber.MIMETextPlainCharsetUTF8)

@@ -69,7 +69,7 @@ func start(t *testing.T, edit ...func(*gateway.Options, *api.Options)) *server {
 	s := &server{t: t, store: store, log: &bytes.Buffer{}}
 	below := gateway.Options{
 		Store: store, Queue: idleQueue{}, Catalogue: catalogue, Policy: &egress.Policy{}, Resolver: publicResolver{},
-		Seals: seals, OperatorKey: operatorKey, Egress: gateway.EgressFacts{Mode: "direct"},
+		Seals: seals, OperatorKey: operatorKey,
 	}
 	above := api.Options{Secret: secret, Grace: 5 * time.Second, Log: slog.New(slog.NewTextHandler(s.log, nil))}
 	for _, e := range edit {

@@ -22,6 +22,8 @@ type Options struct {
 	// SourceIPs are the addresses to send from, of this machine; none leaves the choice to the system. A target of a
 	// family without one is not called.
 	SourceIPs []netip.Addr
+	// Elsewhere says that the source addresses are another machine's: this client is asked about them and sends nothing.
+	Elsewhere bool
 	// ProxyURL is "https://token@host:port" of `unihook egress`; empty is direct. Not together with SourceIPs.
 	ProxyURL string
 	// ProxyCertificate is shown to a proxy that asks for one; nil is none.
@@ -69,8 +71,10 @@ func New(o Options) (*Client, error) {
 		c.dialer = through
 		return c, nil
 	}
-	if err := checkSources(c.sources); err != nil {
-		return nil, err
+	if !o.Elsewhere {
+		if err := checkSources(c.sources); err != nil {
+			return nil, err
+		}
 	}
 	c.dialer = &direct{policy: o.Policy, resolver: o.Resolver, sources: c.sources}
 	return c, nil
