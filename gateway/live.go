@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -20,11 +21,13 @@ const livesKept = 20_000
 
 // Live is a webhook ready to send: open, with its signer and schedule built once per revision.
 type Live struct {
-	Webhook   Webhook
-	Signer    *sign.Signer
-	Schedule  retry.Schedule
+	Webhook  Webhook
+	Signer   *sign.Signer
+	Schedule retry.Schedule
+	// Hosts are the organisation's: where not empty, no others are called.
+	Hosts     []string
 	endpoints map[string]int
-	secrets   []string
+	masks     map[string]Mask
 	readAt    time.Time
 }
 
@@ -43,8 +46,9 @@ func (l *Live) Endpoint(id string) (Endpoint, bool) {
 	return l.Webhook.Endpoints[i], true
 }
 
-// Secrets are the values that must not show in anything that is kept: signing secrets and secret header values.
-func (l *Live) Secrets() []string { return l.secrets }
+// Mask hides what must not show in anything that is kept of an endpoint's attempts: signing secrets, secret header values
+// and the path of its URL.
+func (l *Live) Mask(endpoint string) Mask { return l.masks[endpoint] }
 
 // Timeout bounds a whole attempt.
 func (l *Live) Timeout() time.Duration { return time.Duration(l.Webhook.TimeoutSeconds) * time.Second }
@@ -92,17 +96,22 @@ func newLive(w Webhook, now time.Time) (*Live, error) {
 	}
 	l.Signer, l.Schedule = signer, w.Retry.schedule()
 	l.Webhook.Headers = slices.DeleteFunc(slices.Clone(w.Headers), func(h Header) bool { return h.Missing })
-	for _, secret := range []string{w.Signing.Secret, w.Signing.PreviousSecret} {
-		if secret != "" {
-			l.secrets = append(l.secrets, secret)
-		}
-	}
-	for _, h := range w.Headers {
-		if h.Secret && h.Value != "" {
-			l.secrets = append(l.secrets, h.Value)
-		}
+	l.masks = make(map[string]Mask, len(w.Endpoints))
+	for _, e := range w.Endpoints {
+		l.masks[e.ID] = newMask(w.secrets(), e.URL)
 	}
 	return l, nil
+}
+
+// secrets are the secret values of an open webhook.
+func (w *Webhook) secrets() []string {
+	list := []string{w.Signing.Secret, w.Signing.PreviousSecret}
+	for _, h := range w.Headers {
+		if h.Secret {
+			list = append(list, h.Value)
+		}
+	}
+	return list
 }
 
 func (r Retry) schedule() retry.Schedule {
@@ -136,14 +145,35 @@ func (g *Gateway) Live(ctx context.Context, ids []string) (map[string]*Live, err
 	if err != nil {
 		return nil, fmt.Errorf("reading webhooks: %w", err)
 	}
+	hosts, err := g.hostsOf(ctx, stored)
+	if err != nil {
+		return nil, err
+	}
 	for _, w := range stored {
-		l, err := g.lives.renew(w)
+		l, err := g.lives.renew(w, hosts[w.Organisation])
 		if err != nil {
 			return nil, err
 		}
 		found[w.ID] = l
 	}
 	return found, nil
+}
+
+// hostsOf reads the hosts that the webhooks' organisations may call. An organisation that is not there any more narrows
+// nothing: what is left of it is being erased.
+func (g *Gateway) hostsOf(ctx context.Context, stored []Webhook) (map[string][]string, error) {
+	hosts := map[string][]string{}
+	for _, w := range stored {
+		if _, ok := hosts[w.Organisation]; ok || w.DeletedAt != 0 {
+			continue
+		}
+		o, err := g.Store.Organisation(ctx, w.Organisation)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, fmt.Errorf("reading organisation %s: %w", w.Organisation, err)
+		}
+		hosts[w.Organisation] = o.Hosts
+	}
+	return hosts, nil
 }
 
 // fresh answers what is young enough, and which ids are not.
@@ -176,14 +206,14 @@ func (l *Live) age(now time.Time) time.Time {
 
 // renew takes a webhook as it is stored. What was built of the same revision is used again, unless a grace period has
 // ended since.
-func (c *lives) renew(stored Webhook) (*Live, error) {
+func (c *lives) renew(stored Webhook, hosts []string) (*Live, error) {
 	now := c.g.Clock()
 	c.mu.Lock()
 	old := c.by[stored.ID]
 	c.mu.Unlock()
 	if old != nil && old.Webhook.Revision == stored.Revision && old.Deleted() == (stored.DeletedAt != 0) && !old.graceEnded(At(now)) {
 		again := *old
-		again.readAt = now
+		again.readAt, again.Hosts = now, hosts
 		c.keep(&again)
 		return &again, nil
 	}
@@ -195,6 +225,7 @@ func (c *lives) renew(stored Webhook) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.Hosts = hosts
 	c.keep(l)
 	return l, nil
 }

@@ -28,12 +28,9 @@ const (
 	CaptureStatus = "status"
 )
 
-// masked stands in place of a secret in what is kept.
-const masked = "********"
-
 // shownHeaders is what of a request's headers is kept: secret ones are masked, and of two with one name the later one
 // is what was sent.
-func shownHeaders(sent []egress.Header, secret map[string]bool, hide *strings.Replacer) map[string]string {
+func shownHeaders(sent []egress.Header, secret map[string]bool, mask gateway.Mask) map[string]string {
 	shown := make(map[string]string, len(sent))
 	spelled := make(map[string]string, len(sent))
 	for _, h := range sent {
@@ -42,35 +39,24 @@ func shownHeaders(sent []egress.Header, secret map[string]bool, hide *strings.Re
 			delete(shown, before)
 		}
 		spelled[lower] = h.Name
-		shown[h.Name] = hide.Replace(h.Value)
+		shown[h.Name] = mask.Hide(h.Value)
 		if secret[lower] {
-			shown[h.Name] = masked
+			shown[h.Name] = gateway.Masked
 		}
 	}
 	return shown
 }
 
-// hider masks secrets wherever they turn up: a receiver may send back what it was sent.
-func hider(secrets []string) *strings.Replacer {
-	var pairs []string
-	for _, secret := range secrets {
-		// Shorter ones are words that mask half of a page and hide nothing.
-		if len(secret) >= 6 {
-			pairs = append(pairs, secret, masked)
-		}
-	}
-	return strings.NewReplacer(pairs...)
-}
-
 // capture puts what is kept of an answer into its attempt.
-func capture(a *gateway.Attempt, r egress.Response, hide *strings.Replacer) {
-	a.ResponseHeaders = keepHeaders(r.Header, hide)
-	body := r.Body
+func capture(a *gateway.Attempt, r egress.Response, mask gateway.Mask) {
+	a.ResponseHeaders = keepHeaders(r.Header, mask)
 	a.ResponseTruncated = r.BodyTruncated
 	// Before it is cut: half a secret is not found any more.
-	if utf8.Valid(trimRune(body)) {
-		body = []byte(hide.Replace(string(body)))
+	hide := mask.Hide
+	if r.BodyTruncated {
+		hide = mask.HideCut
 	}
+	body := []byte(hide(string(r.Body)))
 	if len(body) > keptBody {
 		body, a.ResponseTruncated = body[:keptBody], true
 	}
@@ -97,13 +83,13 @@ func trimRune(text []byte) []byte {
 	return text
 }
 
-func keepHeaders(header http.Header, hide *strings.Replacer) map[string]string {
+func keepHeaders(header http.Header, mask gateway.Mask) map[string]string {
 	kept := make(map[string]string, len(header))
 	left := keptHeaders
 	for _, name := range slices.Sorted(maps.Keys(header)) {
-		value := masked
+		value := gateway.Masked
 		if !isSensitive(name) {
-			value = hide.Replace(strings.ToValidUTF8(strings.Join(header[name], ", "), "\uFFFD"))
+			value = mask.Hide(strings.ToValidUTF8(strings.Join(header[name], ", "), "\uFFFD"))
 		}
 		if left -= len(name) + len(value); left < 0 {
 			break

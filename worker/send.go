@@ -183,14 +183,14 @@ func mappingFault(err error) string { return "nothing was sent: " + err.Error() 
 // request sends the body and notes in a what was sent and what came back.
 func (w *Worker) request(s shot, a *gateway.Attempt, at time.Time, body []byte) egress.Response {
 	header := w.headers(s, a.Number, at, body)
-	hide := hider(s.live.Secrets())
-	a.RequestHeaders = shownHeaders(header, secretNames(s.live), hide)
+	mask := s.live.Mask(s.endpoint.ID)
+	a.RequestHeaders = shownHeaders(header, secretNames(s.live), mask)
 	response := w.opts.Client.Do(w.cut, egress.Request{
-		Organisation: s.delivery.Organisation, URL: s.endpoint.URL, Header: header, Body: body, Timeout: s.live.Timeout(),
+		Organisation: s.delivery.Organisation, URL: s.endpoint.URL, Hosts: s.live.Hosts, Header: header, Body: body, Timeout: s.live.Timeout(),
 	})
 	a.LocalAddress, a.RemoteAddress, a.Timing = response.Local, response.Remote, timingOf(response.Timing)
 	if w.opts.ResponseCapture != CaptureStatus && response.Status != 0 {
-		capture(a, response, hide)
+		capture(a, response, mask)
 	}
 	return response
 }
