@@ -21,6 +21,7 @@ type commands struct {
 	Serve  serveCommand  `cmd:"" help:"Run everything in one process, on embedded parts unless told otherwise."`
 	API    apiCommand    `cmd:"" name:"api" help:"Run the HTTP API alone; workers run beside it."`
 	Worker workerCommand `cmd:"" help:"Run a worker alone: it delivers what the API accepted."`
+	Demo   demoCommand   `cmd:"" help:"Show it at work: publish examples to a receiver of its own and look at what arrives."`
 	Map    mapCommand    `cmd:"" help:"Apply mapping rules to JSON on standard input."`
 	Egress egressCommand `cmd:"" help:"The proxy that lends its fixed address to workers, and its proof."`
 	Keys   keysCommand   `cmd:"" help:"Look after the keys that secrets are sealed with."`

@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 		"worker", "worker/queue", "worker/breaker", "gateway", "gateway/api", "gateway/portal", "gateway/mongostore", "gateway/sqlitestore",
 		"gateway/egress", "gateway/retry", "gateway/sign", "mapping", "products", "schemas",
 	},
+	"cmd/unihook/faults":  {}, // it knows the program from outside alone
 	"worker":              {"worker/queue", "worker/breaker", "gateway", "gateway/egress", "gateway/retry", "gateway/sign", "mapping", "products"},
 	"worker/queue":        {"gateway"},
 	"worker/breaker":      {"gateway"},
@@ -62,7 +63,8 @@ var home = map[string][]string{
 	"github.com/hibiken/asynq":              {"worker/queue"},
 	"github.com/oklog/ulid/v2":              {"gateway", "gateway/sqlitestore"}, // the store reads the time in an id
 	"github.com/prometheus/client_golang":   {"cmd/unihook"},
-	"github.com/redis/go-redis/v9":          {"worker/queue"},
+	"github.com/redis/go-redis/v9":          {"worker/queue", "cmd/unihook/faults"}, // faults wipes and fills a Redis
+	"github.com/rs/zerolog":                 {"cmd/unihook/faults"},                 // toxiproxy takes a logger of its
 	"github.com/santhosh-tekuri/jsonschema": {"products"},
 	// The demo's receiver verifies with it, as a customer's would.
 	"github.com/standard-webhooks/standard-webhooks/libraries": {"gateway/sign", "cmd/unihook", inTests},
@@ -76,7 +78,7 @@ var home = map[string][]string{
 	"golang.org/x/net":                                         {"gateway/egress"},
 	"golang.org/x/sync":                                        {"gateway/mongostore", inTests},
 	"golang.org/x/term":                                        {"cmd/unihook"},
-	"modernc.org/sqlite":                                       {"gateway/sqlitestore"},
+	"modernc.org/sqlite":                                       {"gateway/sqlitestore", "cmd/unihook/faults"}, // faults locks the file
 	"pgregory.net/rapid":                                       {inTests},
 }
 
