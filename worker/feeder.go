@@ -39,6 +39,11 @@ func (w *Worker) feedOnce(ctx context.Context) error {
 		return nil
 	}
 	err := errors.Join(w.feedLanes(ctx), w.feedJobs(ctx))
+	if err == nil { // the store answers
+		for _, d := range w.dropped.take() {
+			w.takeRun(ctx, d.run, d.ids)
+		}
+	}
 	for w.opts.Queue.Behind() < feedBehind && !w.stopping() {
 		more, fault := w.feedDeliveries(ctx)
 		if fault != nil || !more || ctx.Err() != nil {

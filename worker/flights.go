@@ -34,14 +34,32 @@ func (f *flights) reserve(run string, ids []string) (mine []string) {
 	return mine
 }
 
-// claimedUntil notes when the claim of a reserved delivery ends.
-func (f *flights) claimedUntil(id string, until gateway.Time) {
+// claimed notes the claim of a reserved delivery: its run and when it ends. A lane's and a job's stay without one. It is
+// false where the delivery is not reserved.
+func (f *flights) claimed(id, run string, until gateway.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if held, ok := f.by[id]; ok {
-		held.until = until
-		f.by[id] = held
+	held, ok := f.by[id]
+	if ok && held.run != "" {
+		f.by[id] = flight{run, until}
 	}
+	return ok
+}
+
+// renewed notes that a claim ends later, if the delivery has no other by now.
+func (f *flights) renewed(id, run string, until gateway.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if held, ok := f.by[id]; ok && held.run == run {
+		f.by[id] = flight{run, until}
+	}
+}
+
+// runOf is the run that a reserved delivery is claimed for; empty for none.
+func (f *flights) runOf(id string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.by[id].run
 }
 
 func (f *flights) release(ids ...string) {

@@ -145,7 +145,6 @@ func (w *Worker) manualShot(ctx context.Context, j gateway.Job) (s shot, ok bool
 		return s, false, nil
 	}
 	endpoint, ok := live.Endpoint(d.Endpoint)
-	d.Place.Run = "" // its claim, if it has one, is not this attempt's
 	return shot{delivery: d, event: event, live: live, endpoint: endpoint, trigger: gateway.ByManual}, ok, nil
 }
 

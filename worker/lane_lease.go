@@ -136,7 +136,7 @@ func (w *Worker) renewRuns(ctx context.Context, now gateway.Time) error {
 			return fmt.Errorf("renewing claims: %w", err)
 		}
 		for _, id := range ids {
-			w.flights.claimedUntil(id, until)
+			w.flights.renewed(id, run, until)
 		}
 	}
 	return nil

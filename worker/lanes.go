@@ -106,6 +106,13 @@ func (w *Worker) openLane(ctx context.Context, endpoint string) error {
 		if err != nil || view.empty() {
 			return err
 		}
+		if !view.state.InLane && view.mode.kind != ended {
+			// A hint that came late, or was forged: the lease would be taken for nothing.
+			heads, err := w.store.LaneHead(ctx, endpoint, "", 1)
+			if err != nil || len(heads) == 0 {
+				return err
+			}
+		}
 		now := w.now()
 		var next gateway.EndpointState
 		var write bool

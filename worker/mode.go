@@ -80,8 +80,10 @@ const (
 	drainLeast = 50
 	// drainFactor is how many times faster than it came what waits goes out.
 	drainFactor = 2
-	// paceBehind is how much a pace makes up for at once when it was kept from its time.
+	// paceBehind is how much a quick pace makes up for at once when it was kept from its time: timers are not exact. From
+	// paceSlow between two requests on it makes up for nothing, so that they go out one by one.
 	paceBehind = 20 * time.Millisecond
+	paceSlow   = 5 * time.Millisecond
 )
 
 // drainRate is requests per second for so many waiting, the oldest of that age.
@@ -117,7 +119,7 @@ func (p *pace) spend(now time.Time) {
 		return
 	}
 	from := now
-	if !p.strict && p.next.Before(now) && !p.next.IsZero() {
+	if !p.strict && p.step() < paceSlow && p.next.Before(now) && !p.next.IsZero() {
 		from = p.next
 		if now.Sub(from) > paceBehind {
 			from = now.Add(-paceBehind)

@@ -5,34 +5,67 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/unihook/unihook/gateway"
 )
 
 // takeRun does a run's task: every delivery of it that is still claimed for it gets a slot and is sent, or is parked.
-// A fault leaves the claims to end by themselves.
 func (w *Worker) takeRun(ctx context.Context, run string, ids []string) {
 	if w.stopping() {
 		w.giveBack(ctx, run, ids)
 		return
 	}
 	if w.writer.away() {
-		return
-	}
-	mine := w.flights.reserve(run, ids)
-	if len(mine) == 0 {
+		w.dropped.add(run, ids)
 		return
 	}
 	r := runTaken{w: w, run: run, held: map[string]bool{}}
+	mine := w.flights.reserve(run, ids)
+	if len(mine) < len(ids) {
+		mine = append(mine, r.adopt(ctx, ids)...)
+	}
 	for _, id := range mine {
 		r.held[id] = true
 	}
 	// Whatever happens, what was neither sent nor handed to the writer is free again.
-	defer r.letGo()
+	defer r.letGo(ctx)
 	if err := r.once(ctx, mine); err != nil {
-		w.log.Warn("a run was not taken; it is sent when its claim ends", "run", run, "error", err)
+		w.log.Warn("a run was not taken; it is taken later", "run", run, "error", err)
+		w.dropped.add(run, ids)
 	}
+}
+
+// dropped are the runs whose tasks came while the store was away. They are taken when it is back: the ends of their
+// claims would come much later.
+type dropped struct {
+	mu   sync.Mutex
+	runs []droppedRun
+}
+
+type droppedRun struct {
+	run string
+	ids []string
+}
+
+// droppedMost bounds them; those beyond it wait for the ends of their claims.
+const droppedMost = 2000
+
+func (d *dropped) add(run string, ids []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.runs) < droppedMost {
+		d.runs = append(d.runs, droppedRun{run, ids})
+	}
+}
+
+func (d *dropped) take() []droppedRun {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	runs := d.runs
+	d.runs = nil
+	return runs
 }
 
 // giveBack ends claims at once, so that another process finds them.
@@ -52,13 +85,40 @@ type runTaken struct {
 	lanes map[string]gateway.Delivery // one of each endpoint that deliveries are parked for
 }
 
-func (r *runTaken) letGo() {
+// adopt learns the new claim of deliveries that were claimed again while they are reserved here, as after a wiped queue:
+// it is this one that is to be renewed from now on. It answers those that were let go meanwhile and are reserved now.
+func (r *runTaken) adopt(ctx context.Context, ids []string) (mine []string) {
+	list, _, err := r.read(ctx, ids)
+	if err != nil {
+		r.w.log.Warn("a claim is not renewed", "run", r.run, "error", err)
+	}
+	for _, d := range list {
+		if !r.w.flights.claimed(d.ID, r.run, d.Place.LookAt) {
+			mine = append(mine, r.w.flights.reserve(r.run, []string{d.ID})...)
+		}
+	}
+	return mine
+}
+
+// letGo frees what this task still holds. What was claimed for another run meanwhile is taken for that one: its own
+// task found it reserved.
+func (r *runTaken) letGo(ctx context.Context) {
+	others := map[string][]string{}
 	for id := range r.held {
+		if run := r.w.flights.runOf(id); run != r.run {
+			others[run] = append(others[run], id)
+		}
 		r.w.flights.release(id)
+	}
+	for run, ids := range others {
+		r.w.takeRun(ctx, run, ids)
 	}
 }
 
 func (r *runTaken) once(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
 	list, err := r.claimed(ctx, ids)
 	if err != nil || len(list) == 0 {
 		return err
@@ -110,7 +170,7 @@ func (r *runTaken) claimed(ctx context.Context, ids []string) ([]gateway.Deliver
 	}
 	slices.SortFunc(list, func(a, b gateway.Delivery) int { return cmp.Compare(a.Order, b.Order) })
 	for i := range list {
-		r.w.flights.claimedUntil(list[i].ID, list[i].Place.LookAt)
+		r.w.flights.claimed(list[i].ID, r.run, list[i].Place.LookAt)
 	}
 	return list, nil
 }

@@ -81,7 +81,7 @@ func (w *Worker) finish(s shot, attempt *gateway.Attempt, v verdict) {
 // putBack ends an attempt that was not made through a fault of ours, or that was stopped with this process: it uses up
 // nothing, and the delivery is looked at again at once.
 func (w *Worker) putBack(s shot) {
-	if run := s.delivery.Place.Run; run != "" {
+	if run := w.flights.runOf(s.delivery.ID); run != "" {
 		soon := w.now()
 		if !w.stopping() {
 			soon = soon.Add(putBackFor)

@@ -91,6 +91,7 @@ type Worker struct {
 	sweeper sweeper
 	counts  counts
 	manual  manual
+	dropped dropped
 
 	// cut ends requests under way: when the grace period is over.
 	cut       context.Context

@@ -1,0 +1,234 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/unihook/unihook/gateway"
+	"github.com/unihook/unihook/worker"
+	"github.com/unihook/unihook/worker/queue"
+)
+
+func TestRecover_AQueueThatForgot(t *testing.T) {
+	b := open(t)
+	r := receive(t, nil)
+	b.organisation("org_a")
+	b.webhook("org_a", nil, r.URL)
+	const events = 300
+	for n := range events {
+		b.publish("org_a", n) // into a queue that nobody serves
+	}
+	empty, err := queue.Open(t.Context(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.change = append(b.change, func(o *worker.Options) { o.Queue = empty })
+	began := time.Now()
+	_, stop := b.run()
+	b.settled()
+	stop()
+	if err := empty.Close(); err != nil {
+		t.Error(err)
+	}
+	// Without the mark they would wait for the end of their claims.
+	if took := time.Since(began); took > gateway.ClaimFor/2 {
+		t.Errorf("it took %v", took)
+	}
+	if times := r.times(); len(times) != events || len(r.ledger()) != events {
+		t.Errorf("%d events in %d requests, want %d once each", len(times), len(r.ledger()), events)
+	}
+}
+
+// cutStore fails writes of results while it is away.
+type cutStore struct {
+	gateway.Store
+	away atomic.Bool
+	// refused counts results that came while it was away.
+	refused atomic.Int64
+}
+
+func (s *cutStore) Record(ctx context.Context, results []gateway.Result) error {
+	if s.away.Load() {
+		s.refused.Add(int64(len(results)))
+		return fmt.Errorf("recording: %w", gateway.ErrAway)
+	}
+	return s.Store.Record(ctx, results)
+}
+
+func TestRecover_AStoreThatWasAway_NoRequestIsRepeatedOrUnrecorded(t *testing.T) {
+	store := &cutStore{}
+	b := open(t, func(o *worker.Options) { o.Store = store })
+	store.Store = b.store
+	r := receive(t, nil)
+	b.organisation("org_a")
+	b.webhook("org_a", nil, r.URL)
+	b.run()
+	b.publish("org_a", 0)
+	b.settled()
+	store.away.Store(true)
+	b.publish("org_a", 1)
+	b.eventually("a result is refused", func() bool { return store.refused.Load() > 0 })
+	sent := len(r.ledger())
+	for n := range 50 {
+		b.publish("org_a", 2+n)
+	}
+	b.eventually("it is tried again and again", func() bool { return store.refused.Load() > 4 })
+	if now := len(r.ledger()); now != sent {
+		t.Errorf("%d requests started while results could not be written", now-sent)
+	}
+	store.away.Store(false)
+	b.settled()
+	if times := r.times(); len(times) != 52 || len(r.ledger()) != 52 {
+		t.Errorf("%d events in %d requests", len(times), len(r.ledger()))
+	}
+}
+
+func TestRecover_AResultThatTheStoreRefuses_HoldsUpNobody(t *testing.T) {
+	store := &choosyStore{}
+	b := open(t, func(o *worker.Options) { o.Store = store })
+	store.Store = b.store
+	r := receive(t, func(out http.ResponseWriter, _ *http.Request) { _, _ = out.Write([]byte("poison")) })
+	b.organisation("org_a")
+	b.webhook("org_a", nil, r.URL)
+	b.run()
+	for n := range 5 {
+		b.publish("org_a", n)
+	}
+	b.settled()
+	for _, d := range b.deliveries(gateway.DeliveryFilter{}) {
+		if d.Status != gateway.Delivered || d.Attempts[0].ResponseBody != "" {
+			t.Errorf("got %+v", d)
+		}
+	}
+}
+
+// choosyStore refuses what has a response.
+type choosyStore struct{ gateway.Store }
+
+func (s *choosyStore) Record(ctx context.Context, results []gateway.Result) error {
+	for _, r := range results {
+		if r.Attempt != nil && r.Attempt.ResponseBody != "" {
+			return errors.New("it does not fit")
+		}
+	}
+	return s.Store.Record(ctx, results)
+}
+
+func TestStop_FinishesRequestsAndLosesNothing(t *testing.T) {
+	b := open(t)
+	var begun, ended atomic.Int32
+	r := receive(t, nil)
+	release := make(chan struct{})
+	r.answers(func(http.ResponseWriter, *http.Request) {
+		begun.Add(1)
+		<-release
+		ended.Add(1)
+	})
+	b.organisation("org_a")
+	b.webhook("org_a", nil, r.URL)
+	_, stop := b.run()
+	const events = 40
+	for n := range events {
+		b.publish("org_a", n)
+	}
+	b.eventually("requests are under way", func() bool { return begun.Load() == 8 })
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		stop()
+	}()
+	close(release)
+	<-stopped
+	if counts := b.counts(gateway.DeliveryFilter{}); counts[gateway.Delivered] != int(begun.Load()) || begun.Load() != ended.Load() {
+		t.Errorf("after the stop %v, %d requests begun, %d ended", counts, begun.Load(), ended.Load())
+	}
+	b.run()
+	b.settled()
+	if times := r.times(); len(times) != events || len(r.ledger()) != events {
+		t.Errorf("%d events in %d requests", len(times), len(r.ledger()))
+	}
+}
+
+func TestStop_CutsWhatDoesNotEndInTime_AndGivesItBack(t *testing.T) {
+	b := open(t, func(o *worker.Options) { o.Grace = 50 * time.Millisecond })
+	release := make(chan struct{})
+	r := receive(t, func(http.ResponseWriter, *http.Request) { <-release })
+	b.organisation("org_a")
+	b.webhook("org_a", nil, r.URL)
+	_, stop := b.run()
+	b.publish("org_a", 1)
+	r.next(t)
+	began := time.Now()
+	stop()
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+	close(release)
+	d := b.deliveries(gateway.DeliveryFilter{})[0]
+	if d.Status != gateway.Pending || len(d.Attempts) != 0 || d.Place.LookAt > gateway.At(time.Now()) {
+		t.Errorf("it was not given back: %+v", d)
+	}
+	b.run()
+	b.settled()
+}
+
+func TestTwoWorkers_OnceEach(t *testing.T) {
+	b := open(t, scale(0.001))
+	r := receive(t, status(503))
+	b.organisation("org_a")
+	b.webhook("org_a", all(retries("1000s", "20h"), quarantine(0, "1m")), r.URL)
+	// One queue cannot be served twice in a process: the second worker has its own, and lives by its feeder.
+	second, err := queue.Open(t.Context(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.run()
+	b.change = append(b.change, func(o *worker.Options) { o.Queue = second })
+	_, stop := b.run()
+	const events = 100
+	for n := range events {
+		b.publish("org_a", n)
+	}
+	b.eventually("each was tried twice", func() bool { return len(r.ledger()) >= 2*events })
+	b.eventually("the results are stored", func() bool { return b.waiting(gateway.Retrying) == events })
+	stop()
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	for id, n := range r.times() {
+		if n != 2 {
+			t.Errorf("%s was sent %d times, want one attempt per due time", id, n)
+		}
+	}
+}
+
+func TestForgedTasks_DoNothing(t *testing.T) {
+	b := open(t)
+	r := receive(t, nil)
+	b.organisation("org_a")
+	w := b.webhook("org_a", nil, r.URL)
+	b.run()
+	b.publish("org_a", 1)
+	b.settled()
+	d := b.deliveries(gateway.DeliveryFilter{})[0]
+	for _, err := range []error{
+		b.queue.EnqueueRun(t.Context(), "run_forged", []string{d.ID, "dlv_none"}),
+		b.queue.EnqueueLane(t.Context(), "ep_none"),
+		b.queue.EnqueueLane(t.Context(), w.Endpoints[0].ID),
+		b.queue.EnqueueJob(t.Context(), "job_none"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.publish("org_a", 2)
+	b.settled()
+	if got := len(r.ledger()); got != 2 {
+		t.Errorf("%d requests, want 2", got)
+	}
+}
