@@ -36,6 +36,9 @@ var described = sync.OnceValues(func() (*contract, error) {
 	if err := doc.Validate(context.Background()); err != nil {
 		return nil, err
 	}
+	for _, text := range []string{"text/html", "text/css", "text/javascript"} {
+		openapi3filter.RegisterBodyDecoder(text, openapi3filter.RegisteredBodyDecoder("text/plain"))
+	}
 	router, err := gorillamux.NewRouter(doc)
 	return &contract{doc, router}, err
 })
@@ -133,7 +136,7 @@ func TestContract_Answers(t *testing.T) {
 	s.seen = map[string]bool{}
 	customer := s.organisation("org_a")
 	for _, path := range []string{"/v1/products", "/v1/products/payments", "/v1/products/payments/events/paiement.success", "/v1/egress", "/egress.json",
-		"/egress.txt", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/openapi.json", "/v1/organisations", "/v1/organisations/org_a", "/v1/keys"} {
+		"/egress.txt", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/openapi.json", "/docs", "/docs/start.js", "/v1/organisations", "/v1/organisations/org_a", "/v1/keys"} {
 		s.call(200, "GET", path, "")
 	}
 	s.call(200, "PATCH", "/v1/organisations/org_a", `{"name":"A"}`)

@@ -96,6 +96,8 @@ var routes = []Route{
 	{"GET", "/metrics", monitor, none, nil, (*API).getMetrics},
 	{"GET", "/openapi.yaml", open, none, nil, (*API).getOpenAPI},
 	{"GET", "/openapi.json", open, none, nil, (*API).getOpenAPIJSON},
+	{"GET", "/docs", open, none, nil, (*API).getDocs},
+	{"GET", "/docs/{file}", open, none, nil, (*API).getDocsFile},
 }
 
 // Routes is the table of routes, for tests and documentation. HEAD is answered wherever GET is.

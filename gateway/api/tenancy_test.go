@@ -74,7 +74,7 @@ var walk = map[string]walked{
 	"listAudit": {},
 	"getEgress": {shared: true}, "getEgressJSON": {shared: true}, "getEgressText": {shared: true},
 	"getHealth": {shared: true}, "getReadiness": {shared: true}, "getMetrics": {shared: true},
-	"getOpenAPI": {shared: true}, "getOpenAPIJSON": {shared: true},
+	"getOpenAPI": {shared: true}, "getOpenAPIJSON": {shared: true}, "getDocs": {shared: true}, "getDocsFile": {shared: true},
 }
 
 // world is an organisation with one of each thing.
@@ -226,7 +226,7 @@ func (v visitor) visit(method, path string, operation *openapi3.Operation, w wal
 		if operation.OperationID == "getMetrics" && may {
 			want = 404 // this server has none
 		}
-		v.get(method, strings.NewReplacer("{product}", "payments", "{type}", "paiement.success").Replace(path), "", want)
+		v.get(method, strings.NewReplacer("{product}", "payments", "{type}", "paiement.success", "{file}", "start.js").Replace(path), "", want)
 		return
 	}
 	refused := []int{403}
