@@ -108,52 +108,6 @@ func newStore(client *mongo.Client, opts Options) *Store {
 	}
 }
 
-// prepare makes the indexes; the package's comment says what each is for.
-func (s *Store) prepare(ctx context.Context) error {
-	for _, c := range []struct {
-		in      *mongo.Collection
-		indexes []mongo.IndexModel
-	}{
-		{s.organisations, []mongo.IndexModel{index("seq")}},
-		{s.keys, []mongo.IndexModel{index("seq"), sparse("organisation")}},
-		{s.webhooks, []mongo.IndexModel{index("organisation", "_id")}},
-		{s.events, []mongo.IndexModel{index("seq"), index("organisation", "seq"), index("id")}},
-		{s.deliveries, []mongo.IndexModel{
-			index("organisation", "_id"), index("webhook", "_id"), index("endpoint", "_id"), index("event"),
-			sparse("replay"), sparse("lookAt"), sparse("turn"), sparse("lane"), sparse("open"),
-		}},
-		{s.replays, []mongo.IndexModel{index("organisation"), unique("running")}},
-		{s.endpoints, []mongo.IndexModel{index("organisation"), sparse("lane"), sparse("turnAt")}},
-		{s.jobs, []mongo.IndexModel{index("organisation"), sparse("turnAt")}},
-		{s.audit, []mongo.IndexModel{unique("key"), index("seq")}},
-	} {
-		if _, err := c.in.Indexes().CreateMany(ctx, c.indexes); err != nil {
-			return fmt.Errorf("making the indexes of %s: %w", c.in.Name(), translate(err))
-		}
-	}
-	return nil
-}
-
-func index(fields ...string) mongo.IndexModel {
-	var keys bson.D
-	for _, f := range fields {
-		keys = append(keys, bson.E{Key: f, Value: int32(1)})
-	}
-	return mongo.IndexModel{Keys: keys}
-}
-
-func sparse(field string) mongo.IndexModel {
-	m := index(field)
-	m.Options = options.Index().SetSparse(true)
-	return m
-}
-
-func unique(field string) mongo.IndexModel {
-	m := index(field)
-	m.Options = options.Index().SetSparse(true).SetUnique(true)
-	return m
-}
-
 // Ping writes: a server that is not a primary, or that has no majority, answers ErrAway.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := s.bound(ctx)

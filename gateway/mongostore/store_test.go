@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/unihook/unihook/gateway"
 	"github.com/unihook/unihook/gateway/mongostore"
 	"github.com/unihook/unihook/gateway/storetest"
@@ -34,8 +36,8 @@ func TestMain(m *testing.M) {
 // databases counts them, over the tests of one process.
 var databases atomic.Int64
 
-// open opens an empty store.
-func open(t *testing.T) *mongostore.Store {
+// database is the name of one that nobody has used. It skips the test where there is no server.
+func database(t *testing.T) string {
 	t.Helper()
 	switch {
 	case errors.Is(server.err, storetest.ErrNoMongo) && os.Getenv("CI") != "true":
@@ -43,8 +45,13 @@ func open(t *testing.T) *mongostore.Store {
 	case server.err != nil:
 		t.Fatal(server.err)
 	}
-	name := fmt.Sprintf("test_%d_%d_%d", os.Getpid(), time.Now().UnixMilli(), databases.Add(1))
-	s, err := mongostore.Open(t.Context(), server.uri, mongostore.Options{Database: name})
+	return fmt.Sprintf("test_%d_%d_%d", os.Getpid(), time.Now().UnixMilli(), databases.Add(1))
+}
+
+// open opens an empty store.
+func open(t *testing.T) *mongostore.Store {
+	t.Helper()
+	s, err := mongostore.Open(t.Context(), server.uri, mongostore.Options{Database: database(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +61,27 @@ func open(t *testing.T) *mongostore.Store {
 		}
 	})
 	return s
+}
+
+// TestOpen_ManyProcessesOfOneDatabase has processes start together on a database that none has made yet, and more of
+// them later.
+func TestOpen_ManyProcessesOfOneDatabase(t *testing.T) {
+	name := database(t)
+	for range 2 {
+		var group errgroup.Group
+		for range 6 {
+			group.Go(func() error {
+				s, err := mongostore.Open(t.Context(), server.uri, mongostore.Options{Database: name})
+				if err != nil {
+					return err
+				}
+				return errors.Join(s.Ping(t.Context()), s.Close())
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestStore(t *testing.T) {
