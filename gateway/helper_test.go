@@ -91,7 +91,7 @@ func openBench(t *testing.T, change ...func(*gateway.Options)) *bench {
 	b := &bench{store: store, queue: &idleQueue{}, clock: &clock{at: time.Date(2026, 5, 18, 10, 32, 14, 0, time.UTC)}}
 	options := gateway.Options{
 		Store: store, Queue: b.queue, Catalogue: catalogue, Policy: &egress.Policy{}, Resolver: publicResolver{},
-		Seals: seals, OperatorKey: operatorKey, Clock: b.clock.now,
+		Seals: seals, OperatorKey: operatorKey, QuarantineAfter: gateway.DefaultQuarantineAfter, Clock: b.clock.now,
 	}
 	for _, edit := range change {
 		edit(&options)
