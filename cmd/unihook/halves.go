@@ -107,6 +107,7 @@ func (n *node) halves(listener net.Listener) ([]func(context.Context) error, err
 		if err != nil {
 			return nil, err
 		}
+		m.watchAPI(a)
 		list = append(list, func(ctx context.Context) error { return a.Serve(ctx, listener) })
 	}
 	if n.role != roleAPI {

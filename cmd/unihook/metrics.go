@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/unihook/unihook/gateway/api"
 	"github.com/unihook/unihook/worker"
 	"github.com/unihook/unihook/worker/queue"
 )
@@ -37,6 +38,13 @@ func (m *metrics) handler() http.Handler {
 // observe notes one request to the API.
 func (m *metrics) observe(method, route string, status int, took time.Duration) {
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// watchAPI adds what the API counts.
+func (m *metrics) watchAPI(a *api.API) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "unihook_http_panics_total", Help: "Requests to the API that ended in a panic, which was answered as an internal error.",
+	}, func() float64 { return float64(a.Panics()) }))
 }
 
 // watchWorker adds what a worker counts.
