@@ -232,3 +232,41 @@ func TestForgedTasks_DoNothing(t *testing.T) {
 		t.Errorf("%d requests, want 2", got)
 	}
 }
+
+func TestRecover_AloneOnTheStore_NobodysLeaseIsWaitedFor(t *testing.T) {
+	b := open(t, func(o *worker.Options) { o.Alone = true })
+	r := receive(t, nil)
+	b.organisation("org_a")
+	w := b.webhook("org_a", func(in *gateway.WebhookInput) { in.Ordered = gateway.Given(true) }, r.URL)
+	b.publish("org_a", 0) // claimed for a run that nobody takes
+	dead := gateway.At(time.Now().Add(gateway.ClaimFor))
+	b.deadLane(w, dead)
+	b.publish("org_a", 1) // parked behind a lease that nobody ends
+	d := b.deliveries(gateway.DeliveryFilter{})[1]
+	job := gateway.Job{ID: "job_retry_" + d.ID, Kind: gateway.JobRetry, Organisation: "org_a", Ref: d.ID, Owner: "dead", OwnerUntil: dead.Add(time.Minute)}
+	job.TurnAt = job.OwnerUntil
+	if err := b.store.InsertJob(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	b.run()
+	b.settled()
+	b.eventually("the job is done", func() bool {
+		_, err := b.store.Job(t.Context(), job.ID)
+		return errors.Is(err, gateway.ErrNotFound)
+	})
+	if took := time.Since(began); took > gateway.ClaimFor/2 {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// deadLane leaves the lane of the webhook's endpoint to an owner that is no more.
+func (b *bench) deadLane(w gateway.Webhook, until gateway.Time) {
+	b.t.Helper()
+	s := gateway.EndpointState{
+		ID: w.Endpoints[0].ID, Organisation: w.Organisation, Webhook: w.ID, InLane: true, Owner: "dead", OwnerUntil: until, TurnAt: until,
+	}
+	if stale, err := b.store.SwapEndpoints(b.t.Context(), []gateway.EndpointState{s}); err != nil || len(stale) > 0 {
+		b.t.Fatal(stale, err)
+	}
+}

@@ -23,6 +23,8 @@ type Options struct {
 	Client  *egress.Client
 	// ID names this process in leases; it must be another for each start.
 	ID string
+	// Alone says that no other process works on the store: whoever had leases when Run starts is dead.
+	Alone bool
 	// UserAgent is what requests say of themselves.
 	UserAgent string
 	// Concurrency is how many requests are in flight at most.
@@ -129,6 +131,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer end()
 	var loops, writing sync.WaitGroup
 	writing.Go(func() { w.writer.run(background, writeLast) })
+	if w.opts.Alone {
+		if err := w.takeOver(ctx); err != nil {
+			w.log.Warn("not all that was under way was taken over; it is when its leases end", "error", err)
+		}
+	}
 	for _, l := range []loop{
 		{feedEvery, w.feedOnce}, {markEvery, w.markOnce}, {renewEvery, w.renewOnce}, {sweepEvery, w.sweepOnce}, {purgeEvery, w.purgeOnce},
 	} {

@@ -189,8 +189,10 @@ func (n *node) newAPI(m *metrics) (*api.API, error) {
 func (n *node) newWorker() (*worker.Worker, error) {
 	s := n.settings
 	return worker.New(worker.Options{
-		Gateway: n.gateway, Store: n.store, Queue: n.queue, Client: n.client, ID: n.id, UserAgent: userAgent, Concurrency: s.Concurrency,
-		Grace: s.Grace, RetryScale: s.RetryScale, ResponseCapture: s.ResponseCapture,
+		Gateway: n.gateway, Store: n.store, Queue: n.queue, Client: n.client, ID: n.id, UserAgent: userAgent,
+		// serve locks the data directory; on MongoDB there may be others.
+		Alone:       n.role == roleServe && s.MongoURI == "",
+		Concurrency: s.Concurrency, Grace: s.Grace, RetryScale: s.RetryScale, ResponseCapture: s.ResponseCapture,
 		QuarantineMax: time.Duration(s.QuarantineMax), Retention: time.Duration(s.Retention),
 		AuditRetention: time.Duration(s.AuditRetention), Log: n.log,
 	})
