@@ -11,6 +11,22 @@ import (
 // takenBackPage bounds how many entries that take others back are read for one page: there are as many as races.
 const takenBackPage = 1000
 
+// AuditScopeFor is ScopeFor for the audit, which outlives its organisation: the operator reads that of an erased one too.
+func (g *Gateway) AuditScopeFor(ctx context.Context, a Actor, named string) (Scope, error) {
+	scope, err := g.ScopeFor(ctx, a, named)
+	if a.Kind != KindOperator || !IsKind(err, NotFound) {
+		return scope, err
+	}
+	list, _, readErr := g.Store.ListAudit(ctx, Only(named), AuditFilter{}, Page{Limit: 1})
+	switch {
+	case readErr != nil:
+		return Scope{}, away(fmt.Errorf("reading the audit of %s: %w", named, readErr))
+	case len(list) == 0:
+		return Scope{}, err
+	}
+	return Only(named), nil
+}
+
 // ListAudit lists who did what, newest first, and works out for each entry whether its change came to be: not where a
 // later entry takes it back, nor while the object has not reached the revision that it announces.
 func (g *Gateway) ListAudit(ctx context.Context, a Actor, scope Scope, filter AuditFilter, page Page) ([]AuditEntry, string, error) {

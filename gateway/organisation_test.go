@@ -50,6 +50,13 @@ func TestOrganisations(t *testing.T) {
 	if _, err := b.FindOrganisation(t.Context(), operator, made.ID); !gateway.IsKind(err, gateway.NotFound) {
 		t.Errorf("deleted: got %v", err)
 	}
+	scope, err := b.AuditScopeFor(t.Context(), operator, made.ID)
+	if id, _ := scope.Organisation(); err != nil || id != made.ID {
+		t.Errorf("the audit of a deleted one: got scope %q, %v", id, err)
+	}
+	if _, err := b.AuditScopeFor(t.Context(), operator, "org_never"); !gateway.IsKind(err, gateway.NotFound) {
+		t.Errorf("the audit of one that never was: got %v", err)
+	}
 	b.clock.move(time.Minute)
 	jobs, err := b.store.DueJobs(t.Context(), gateway.At(b.clock.now()), 10)
 	if err != nil || len(jobs) != 1 || jobs[0].Kind != gateway.JobErase || jobs[0].Ref != made.ID {

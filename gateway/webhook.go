@@ -1,6 +1,10 @@
 package gateway
 
-import "github.com/unihook/unihook/mapping"
+import (
+	"encoding/json"
+
+	"github.com/unihook/unihook/mapping"
+)
 
 // WebhookStatus is whether a webhook sends.
 type WebhookStatus string
@@ -75,13 +79,26 @@ type Selection struct {
 // Header is a custom header of every request.
 type Header struct {
 	Name string `json:"name" bson:"name"`
-	// Value is empty where the header is secret and stored or shown.
-	Value     string `json:"value,omitempty" bson:"value,omitempty"`
+	// Value is empty, and no key of the JSON, where the header is secret and stored or shown.
+	Value     string `json:"value" bson:"value,omitempty"`
 	ValueHint string `json:"valueHint,omitempty" bson:"valueHint,omitempty"`
 	Secret    bool   `json:"secret" bson:"secret"`
 	// Missing marks the secret header of a duplicate whose value nobody gave yet: it is not sent. It is told by the
 	// ciphertext that is not there.
 	Missing bool `json:"-" bson:"-"`
+}
+
+// MarshalJSON leaves the value of a secret header out where it is empty. An empty value that is no secret stands there,
+// so that what was read can be sent back.
+func (h Header) MarshalJSON() ([]byte, error) {
+	type plain Header // the fields without this method
+	if h.Value != "" || !h.Secret {
+		return json.Marshal(plain(h))
+	}
+	return json.Marshal(struct {
+		plain
+		Value any `json:"value,omitempty"`
+	}{plain: plain(h)})
 }
 
 // Signing is how requests are signed.

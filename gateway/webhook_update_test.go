@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -194,6 +195,14 @@ func TestUpdateWebhook_WhatWasReadCanBeSentBack(t *testing.T) {
 	}
 	if _, err := b.patch(t, a, w.ID, gateway.WebhookInput{Organisation: gateway.Given("org_b")}); !gateway.IsKind(err, gateway.NotFound) {
 		t.Errorf("another's organisation: got %v", err)
+	}
+}
+
+func TestHeader_AnEmptyValueIsShownUnlessSecret(t *testing.T) {
+	got, err := json.Marshal([]gateway.Header{{Name: "X-A"}, {Name: "X-B", Value: "v"}, {Name: "X-C", ValueHint: "...", Secret: true}})
+	want := `[{"name":"X-A","value":"","secret":false},{"name":"X-B","value":"v","secret":false},{"name":"X-C","valueHint":"...","secret":true}]`
+	if err != nil || string(got) != want {
+		t.Errorf("got  %s, %v\nwant %s", got, err, want)
 	}
 }
 

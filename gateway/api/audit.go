@@ -4,7 +4,7 @@ import "github.com/unihook/unihook/gateway"
 
 // getAudit handles GET /v1/audit.
 func (a *API) getAudit(c *call) error {
-	scope, err := c.scope(a)
+	scope, err := a.gateway.AuditScopeFor(c.ctx, c.actor, c.query.text("organisation"))
 	if err != nil {
 		return err
 	}
