@@ -32,6 +32,11 @@ func keyOf(dir, name string, make func() string) (key string, made bool, err err
 	return key, true, nil
 }
 
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // writeOnce makes a file that did not exist, with mode 0600.
 func writeOnce(file, text string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

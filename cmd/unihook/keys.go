@@ -21,7 +21,7 @@ type rotateCommand struct {
 
 // Run adds a key, waits until every process has it, makes it primary, seals everything anew and retires the old one.
 func (c *rotateCommand) Run(ctx context.Context, t terminal) error {
-	n := &node{settings: &c.settings, role: roleAPI, id: processID(), log: slog.New(slog.DiscardHandler)}
+	n := &node{settings: &c.settings, role: roleKeys, id: processID(), log: slog.New(slog.DiscardHandler)}
 	defer n.close()
 	if err := n.openStore(ctx); err != nil {
 		return err

@@ -26,6 +26,7 @@ const (
 	roleServe  role = "serve"
 	roleAPI    role = "api"
 	roleWorker role = "worker"
+	roleKeys   role = "keys" // neither: a command that looks after the keys beside running processes
 )
 
 // node is one process: what its halves share.
@@ -79,7 +80,7 @@ func (n *node) openStore(ctx context.Context) error {
 		n.store = store
 		return nil
 	}
-	store, err := sqlitestore.Open(ctx, s.DataDir, sqlitestore.Options{Shared: n.role != roleServe})
+	store, err := sqlitestore.Open(ctx, s.DataDir, sqlitestore.Options{Shared: n.role != roleServe, Beside: n.role == roleKeys})
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (n *node) openMongo(ctx context.Context) (*mongostore.Store, error) {
 func (n *node) openKeys(ctx context.Context) error {
 	s := n.settings
 	n.operatorKey = s.OperatorKey
-	if n.operatorKey == "" {
+	if n.operatorKey == "" && n.role != roleKeys {
 		key, made, err := keyOf(s.DataDir, "operator-key", newOperatorKey)
 		if err != nil {
 			return err
@@ -124,13 +125,9 @@ func (n *node) openKeys(ctx context.Context) error {
 			n.operatorKeyFile = filepath.Join(s.DataDir, "operator-key")
 		}
 	}
-	texts := s.EncryptionKey
-	if len(texts) == 0 {
-		key, _, err := keyOf(s.DataDir, "encryption-key", newEncryptionKey)
-		if err != nil {
-			return err
-		}
-		texts = []string{key}
+	texts, err := n.encryptionKeys(ctx)
+	if err != nil {
+		return err
 	}
 	keys, err := wrappingKeys(texts)
 	if err != nil {
@@ -139,6 +136,25 @@ func (n *node) openKeys(ctx context.Context) error {
 	n.cursorSecret = keys[0]
 	n.seals, err = gateway.OpenSeals(ctx, n.store, keys...)
 	return err
+}
+
+// encryptionKeys are those of the settings, else the one in the data dir, which is made for a store that has no keyset
+// yet: a new one would not open the one that it has.
+func (n *node) encryptionKeys(ctx context.Context) ([]string, error) {
+	s := n.settings
+	if len(s.EncryptionKey) > 0 {
+		return s.EncryptionKey, nil
+	}
+	const name = "encryption-key"
+	_, err := n.store.Keyset(ctx)
+	if file := filepath.Join(s.DataDir, name); err == nil && !exists(file) {
+		return nil, fmt.Errorf("the store is sealed with an encryption key that is not in %s: give it by --encryption-key; none is made anew", file)
+	}
+	if err != nil && !errors.Is(err, gateway.ErrNotFound) {
+		return nil, fmt.Errorf("reading the keyset: %w", err)
+	}
+	key, _, err := keyOf(s.DataDir, name, newEncryptionKey)
+	return []string{key}, err
 }
 
 func (n *node) openQueue(ctx context.Context) (err error) {

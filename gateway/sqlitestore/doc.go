@@ -4,7 +4,8 @@
 // its own, and is answered after the one fsync (WAL, synchronous=FULL): see writer. Reads have a pool of connections
 // and never wait for writes.
 //
-// The data directory is locked: one process has it alone, or several of one host share it (Options.Shared). A database
+// The data directory is locked: one process has it alone, or several of one host share it (Options.Shared); a command
+// may look in beside them (Options.Beside). A database
 // that another process holds locked, and a full disk, are gateway.ErrAway; both are left without a restart.
 //
 // This package is the home of modernc.org/sqlite. It decides nothing about deliveries: package gateway's Store says

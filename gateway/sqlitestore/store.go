@@ -27,6 +27,9 @@ const busyTimeout = 5 * time.Second
 type Options struct {
 	// Shared lets other processes of this host open the directory too, if they share it as well.
 	Shared bool
+	// Beside opens a directory that another process may have alone, for a command that is soon over, and makes none: SQLite
+	// itself is safe between the processes of one host. The lock is left as it is. Shared is not asked then.
+	Beside bool
 	// Readers is the most connections that read at one time; 0 is twice the number of processors, at least 4.
 	Readers int
 	// BusyTimeout is how long a write waits for a database that another process holds; 0 is 5 s.
@@ -53,20 +56,40 @@ func Open(ctx context.Context, dir string, options Options) (*Store, error) {
 	if options.Readers == 0 {
 		options.Readers = max(4, 2*runtime.GOMAXPROCS(0))
 	}
-	path, err := prepareDirectory(dir)
+	s := &Store{}
+	path, err := s.directory(dir, options)
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockDirectory(filepath.Dir(path), options.Shared)
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{lock: lock}
 	if err := s.open(ctx, path, options); err != nil {
-		lock.Close()
+		s.unlock()
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
 	return s, nil
+}
+
+// directory answers where the database is, in a directory that is made and locked as the options say.
+func (s *Store) directory(dir string, options Options) (path string, err error) {
+	if options.Beside {
+		path = filepath.Join(dir, fileName)
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("there is no store in %s: %w", dir, err)
+		}
+		return filepath.Abs(path)
+	}
+	if path, err = prepareDirectory(dir); err != nil {
+		return "", err
+	}
+	s.lock, err = lockDirectory(filepath.Dir(path), options.Shared)
+	return path, err
+}
+
+// unlock gives the directory free, where it was locked.
+func (s *Store) unlock() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
 }
 
 // prepareDirectory makes the directory and the empty file, for the eyes of this user alone.
@@ -161,5 +184,5 @@ func (s *Store) Close() error {
 		statement.(*sql.Stmt).Close()
 		return true
 	})
-	return errors.Join(err, s.reads.Close(), s.lock.Close())
+	return errors.Join(err, s.reads.Close(), s.unlock())
 }

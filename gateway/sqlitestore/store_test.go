@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -88,7 +89,7 @@ func TestOpen_OpenDirectoryIsClosedToOthers(t *testing.T) {
 }
 
 func TestOpen_DirectoryIsHadAloneOrShared(t *testing.T) {
-	alone, shared := sqlitestore.Options{}, sqlitestore.Options{Shared: true}
+	alone, shared, beside := sqlitestore.Options{}, sqlitestore.Options{Shared: true}, sqlitestore.Options{Beside: true}
 	for _, c := range []struct {
 		name          string
 		first, second sqlitestore.Options
@@ -98,6 +99,8 @@ func TestOpen_DirectoryIsHadAloneOrShared(t *testing.T) {
 		{"alone and shared", alone, shared, "in use by another process that has it alone (serve)"},
 		{"shared and alone", shared, alone, "in use by processes that share it (api, worker)"},
 		{"shared and shared", shared, shared, ""},
+		{"alone and beside", alone, beside, ""},
+		{"shared and beside", shared, beside, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -121,6 +124,17 @@ func TestOpen_DirectoryIsHadAloneOrShared(t *testing.T) {
 			}
 			openStore(t, dir, c.second) // free again
 		})
+	}
+}
+
+// What looks in beside others makes nothing: a mistyped directory stays away.
+func TestOpen_BesideNobody(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mistyped")
+	if _, err := sqlitestore.Open(t.Context(), dir, sqlitestore.Options{Beside: true}); err == nil || !strings.Contains(err.Error(), "there is no store in") {
+		t.Errorf("got error %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory was made: %v", err)
 	}
 }
 
