@@ -111,11 +111,9 @@ func (g *Gateway) RetryDelivery(ctx context.Context, a Actor, d Delivery) error 
 	case d.Status == Pending && d.Place.Run != "" && d.Place.LookAt > g.now():
 		return Refuse(Conflict, "the delivery is in flight")
 	}
-	if err := g.audited(ctx, a, d.Organisation, "delivery.retried", d.ID, 0, nil); err != nil {
-		return away(err)
-	}
 	job := Job{ID: retryJob(d.ID), Kind: JobRetry, Organisation: d.Organisation, Ref: d.ID, TurnAt: g.now()}
-	if err := g.startJob(ctx, job); errors.Is(err, ErrTaken) {
+	entry := AuditEntry{Organisation: d.Organisation, Action: "delivery.retried", Object: d.ID}
+	if err := g.change(ctx, a, entry, func() error { return g.startJob(ctx, job) }); errors.Is(err, ErrTaken) {
 		return Refuse(Conflict, "the delivery is in flight: a retry was asked for already")
 	} else if err != nil {
 		return away(err)
@@ -148,10 +146,11 @@ func (g *Gateway) CancelDelivery(ctx context.Context, a Actor, d Delivery) (Deli
 	if d.Status != Pending {
 		return Delivery{}, Refuse(Conflict, "the delivery is %s, not pending", d.Status)
 	}
-	if err := g.audited(ctx, a, d.Organisation, "delivery.cancelled", d.ID, 0, nil); err != nil {
-		return Delivery{}, away(err)
+	entry := AuditEntry{
+		Organisation: d.Organisation, Action: "delivery.cancelled", Object: d.ID,
+		Changes: changesBetween(map[string]any{"status": d.Status, "reason": d.Reason}, map[string]any{"status": Cancelled, "reason": ByHand}),
 	}
-	err := g.Store.CancelDelivery(ctx, d.Organisation, d.ID, ByHand, g.now())
+	err := g.change(ctx, a, entry, func() error { return g.Store.CancelDelivery(ctx, d.Organisation, d.ID, ByHand, g.now()) })
 	if errors.Is(err, ErrStale) {
 		return Delivery{}, Refuse(Conflict, "the delivery is not pending any more")
 	}

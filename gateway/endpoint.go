@@ -87,3 +87,14 @@ func (s EndpointState) Health(waiting int) *Health {
 	}
 	return h
 }
+
+// HealthChanges are what the audit keeps of an endpoint that is quarantined, resumed or gone.
+func HealthChanges(before, after EndpointState) []AuditChange {
+	fields := func(s EndpointState) map[string]any {
+		h := s.Health(0)
+		return map[string]any{
+			"health.status": h.Status, "health.consecutiveFailures": h.ConsecutiveFailures, "health.quarantinedUntil": h.QuarantinedUntil,
+		}
+	}
+	return changesBetween(fields(before), fields(after))
+}

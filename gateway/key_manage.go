@@ -27,7 +27,7 @@ func (g *Gateway) CreateKey(ctx context.Context, a Actor, in Body[KeyInput]) (Ke
 	key.ID, key.CreatedAt = NewID(PrefixKey, g.Clock()), g.now()
 	text, hash := newKeyText(key.ID)
 	key.Hash = hash
-	entry := AuditEntry{Organisation: key.Organisation, Action: "key.created", Object: key.ID, Changes: keyChanges(key)}
+	entry := AuditEntry{Organisation: key.Organisation, Action: "key.created", Object: key.ID, Changes: changesBetween(nil, keyFields(key))}
 	err = g.change(ctx, a, entry, func() error { return g.Store.InsertKey(ctx, key) })
 	if err != nil {
 		return Key{}, "", away(fmt.Errorf("making a key: %w", err))
@@ -163,7 +163,7 @@ func (g *Gateway) DeleteKey(ctx context.Context, a Actor, id string) error {
 	if err != nil {
 		return away(fmt.Errorf("reading key %s: %w", id, err))
 	}
-	entry := AuditEntry{Organisation: key.Organisation, Action: "key.deleted", Object: id}
+	entry := AuditEntry{Organisation: key.Organisation, Action: "key.deleted", Object: id, Changes: changesBetween(keyFields(key), nil)}
 	err = g.change(ctx, a, entry, func() error { return g.Store.DeleteKey(ctx, id) })
 	g.keys.forget(id)
 	if errors.Is(err, ErrNotFound) {
@@ -177,8 +177,9 @@ func (g *Gateway) DeleteKey(ctx context.Context, a Actor, id string) error {
 
 func noKey(id string) error { return Refuse(NotFound, "there is no key %.64q", id) }
 
-func keyChanges(k Key) []AuditChange {
-	return changesBetween(nil, map[string]any{
+// keyFields are what the audit keeps of a key: nothing that could be used as one.
+func keyFields(k Key) map[string]any {
+	return map[string]any{
 		"kind": k.Kind, "name": k.Name, "products": k.Products, "organisations": k.Organisations, "expiresAt": k.ExpiresAt,
-	})
+	}
 }

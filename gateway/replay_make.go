@@ -26,10 +26,8 @@ func (g *Gateway) StartReplay(ctx context.Context, a Actor, w Webhook, in Body[R
 		r.ID = ""
 		return r, true, nil
 	}
-	if err := g.audited(ctx, a, w.Organisation, "webhook.replayed", w.ID, 0, nil); err != nil {
-		return r, false, away(err)
-	}
-	if err := g.Store.InsertReplay(ctx, r); errors.Is(err, ErrTaken) {
+	entry := AuditEntry{Organisation: w.Organisation, Action: "webhook.replayed", Object: w.ID, Changes: r.changes()}
+	if err := g.change(ctx, a, entry, func() error { return g.Store.InsertReplay(ctx, r) }); errors.Is(err, ErrTaken) {
 		return r, false, Refuse(Conflict, "a replay of this webhook is running; wait for it or cancel it")
 	} else if err != nil {
 		return r, false, away(fmt.Errorf("storing replay: %w", err))
@@ -82,6 +80,20 @@ func (r Replay) sources() DeliveryFilter {
 	return filter
 }
 
+// changes are what the audit keeps of a replay's start.
+func (r Replay) changes() []AuditChange {
+	status, rules := "any", "current"
+	if r.FailedOnly {
+		status = "failed"
+	}
+	if r.Original {
+		rules = "original"
+	}
+	return changesBetween(nil, map[string]any{
+		"replay": r.ID, "since": r.Since, "until": r.Until, "status": status, "mapping": rules, "matched": r.Matched,
+	})
+}
+
 // FindReplay answers a replay with its progress.
 func (g *Gateway) FindReplay(ctx context.Context, a Actor, id string) (Replay, error) {
 	scope, err := g.ScopeFor(ctx, a, "")
@@ -113,11 +125,12 @@ func (g *Gateway) CancelReplay(ctx context.Context, a Actor, r Replay) (Replay, 
 	if r.Status != ReplayRunning {
 		return r, Refuse(Conflict, "the replay is %s", r.Status)
 	}
-	if err := g.audited(ctx, a, r.Organisation, "replay.cancelled", r.ID, 0, nil); err != nil {
-		return r, away(err)
+	entry := AuditEntry{
+		Organisation: r.Organisation, Action: "replay.cancelled", Object: r.ID,
+		Changes: changesBetween(map[string]any{"status": r.Status}, map[string]any{"status": ReplayCancelled}),
 	}
 	r.Status, r.FinishedAt, r.Running = ReplayCancelled, g.now(), ""
-	if err := g.Store.UpdateReplay(ctx, r); errors.Is(err, ErrStale) {
+	if err := g.change(ctx, a, entry, func() error { return g.Store.UpdateReplay(ctx, r) }); errors.Is(err, ErrStale) {
 		return r, Refuse(Conflict, "the replay is over")
 	} else if err != nil {
 		return r, away(fmt.Errorf("cancelling %s: %w", r.ID, err))

@@ -17,7 +17,7 @@ func (w *Worker) healthChanged(h happened) {
 	s := h.state
 	w.log.Info("an endpoint's health changed", "endpoint", s.ID, "webhook", s.Webhook, "event", string(h.event), "until", s.QuarantinedUntil.String())
 	if h.event != breaker.Extended {
-		if err := w.opts.Gateway.RecordSystem(ctx, s.Organisation, "endpoint."+string(h.event), s.ID, 0); err != nil {
+		if err := w.opts.Gateway.RecordSystem(ctx, s.Organisation, "endpoint."+string(h.event), s.ID, 0, gateway.HealthChanges(h.before, s)...); err != nil {
 			w.log.Error("an endpoint's change is not in the audit", "endpoint", s.ID, "error", err)
 		}
 	}

@@ -39,10 +39,10 @@ type learned struct {
 	policy                          breaker.Policy
 }
 
-// happened is an event of an endpoint's health.
+// happened is an event of an endpoint's health, with its state before and after.
 type happened struct {
-	state gateway.EndpointState
-	event breaker.Event
+	before, state gateway.EndpointState
+	event         breaker.Event
 }
 
 // writer writes the results of this process: one at a time, in batches that form while the last is on its way.
@@ -199,14 +199,14 @@ func (w *writer) learn(ctx context.Context, batch []written) {
 		return
 	}
 	now := gateway.At(w.clock())
-	events := map[string]breaker.Event{}
+	events, before := map[string]breaker.Event{}, map[string]gateway.EndpointState{}
 	changes := make([]change, len(order))
 	for i, id := range order {
 		first := by[id][0]
 		changes[i] = change{endpoint: id, organisation: first.organisation, webhook: first.webhook,
 			next: func(s gateway.EndpointState) (gateway.EndpointState, bool) {
 				next, event, worth := afterAll(s, by[id], now)
-				events[id] = event
+				events[id], before[id] = event, s
 				return next, worth
 			}}
 	}
@@ -217,7 +217,7 @@ func (w *writer) learn(ctx context.Context, batch []written) {
 	}
 	for id, event := range events {
 		if event != breaker.Nothing {
-			w.told(happened{after[id], event})
+			w.told(happened{before[id], after[id], event})
 		}
 	}
 }
