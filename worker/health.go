@@ -2,6 +2,9 @@ package worker
 
 import (
 	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -44,11 +47,13 @@ type Stats struct {
 	Quarantined int64
 	// InFlight requests hold a slot, Slow ones of them belong to slow endpoints; Lanes are owned by this process.
 	InFlight, Slow, Lanes int
+	// Panics were recovered: of mappings, attempts and lanes.
+	Panics int64
 }
 
 type counts struct {
-	delivered, retried, failed, cancelled, parked, fed, quarantined atomic.Int64
-	classes                                                         [len(failureClasses)]atomic.Int64
+	delivered, retried, failed, cancelled, parked, fed, quarantined, panics atomic.Int64
+	classes                                                                 [len(failureClasses)]atomic.Int64
 }
 
 // failureClasses are those of API.md, in a fixed order.
@@ -84,5 +89,16 @@ func (w *Worker) Stats() Stats {
 		s.Attempts[class] = c.classes[i].Load()
 	}
 	s.InFlight, s.Slow = w.slots.inFlight()
+	s.Panics = c.panics.Load()
 	return s
+}
+
+// panicked notes a panic that was recovered. The runtime's own say what happened; another's may quote what it broke on.
+func (w *Worker) panicked(what, id string, x any) {
+	w.counts.panics.Add(1)
+	text := fmt.Sprintf("%T", x)
+	if ours, ok := x.(runtime.Error); ok {
+		text = ours.Error()
+	}
+	w.log.Error(what+" panicked", "id", id, "panic", text, "stack", string(debug.Stack()))
 }

@@ -124,7 +124,7 @@ func (l *lane) run() {
 func (l *lane) safely(ctx context.Context) (wait time.Duration, done bool) {
 	defer func() {
 		if x := recover(); x != nil {
-			l.w.log.Error("a lane panicked; its lease ends by itself", "endpoint", l.endpoint, "panic", x)
+			l.w.panicked("a lane", l.endpoint, x) // its lease ends by itself
 			done = true
 		}
 	}()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -122,8 +120,17 @@ func (w *Worker) scaled(d time.Duration) time.Duration {
 // errStopped is a request that was cut short because this process ends.
 var errStopped = errors.New("this process ends")
 
+// errAttempt is an attempt that broke in our own hands.
+var errAttempt = errors.New("the attempt broke")
+
 // attempt makes one request and judges it. Its error is a fault of ours: then nothing is known of the receiver.
 func (w *Worker) attempt(s shot) (a *gateway.Attempt, v verdict, err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			w.panicked("an attempt", s.delivery.ID, x)
+			err = errAttempt
+		}
+	}()
 	at := w.opts.Clock()
 	a = &gateway.Attempt{
 		Number: s.delivery.AttemptCount + 1, At: gateway.At(at), Trigger: s.trigger,
@@ -158,7 +165,7 @@ func (w *Worker) attempt(s shot) (a *gateway.Attempt, v verdict, err error) {
 func (w *Worker) body(s shot, a *gateway.Attempt) (body []byte, err error) {
 	defer func() {
 		if x := recover(); x != nil {
-			w.log.Error("a mapping panicked", "delivery", s.delivery.ID, "panic", fmt.Sprint(x), "stack", string(debug.Stack()))
+			w.panicked("a mapping", s.delivery.ID, x)
 			err = errBroken
 		}
 	}()

@@ -65,6 +65,7 @@ var (
 	workerAsides   = description("quarantines_total", "Quarantines that began.")
 	workerFlights  = description("requests_in_flight", "Requests under way, by the kind of endpoint.", "endpoint")
 	workerLanes    = description("lanes_owned", "Lanes that this process works.")
+	workerPanics   = description("worker_panics_total", "Mappings, attempts and lanes that ended in a panic, which was recovered.")
 )
 
 // queueCollector reads the queue's counts once per scrape.
@@ -90,7 +91,7 @@ type workerCollector struct{ worker *worker.Worker }
 
 // Describe names the metrics.
 func (*workerCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{workerResults, workerAttempts, workerMoves, workerAsides, workerFlights, workerLanes} {
+	for _, d := range []*prometheus.Desc{workerResults, workerAttempts, workerMoves, workerAsides, workerFlights, workerLanes, workerPanics} {
 		to <- d
 	}
 }
@@ -112,6 +113,7 @@ func (c *workerCollector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(workerFlights, prometheus.GaugeValue, float64(s.InFlight-s.Slow), "quick")
 	to <- prometheus.MustNewConstMetric(workerFlights, prometheus.GaugeValue, float64(s.Slow), "slow")
 	to <- prometheus.MustNewConstMetric(workerLanes, prometheus.GaugeValue, float64(s.Lanes))
+	to <- prometheus.MustNewConstMetric(workerPanics, prometheus.CounterValue, float64(s.Panics))
 }
 
 // counters sends one counter per label.
