@@ -149,7 +149,12 @@ func TestQuarantine_ASaveEndsIt(t *testing.T) {
 
 // waiting counts pending deliveries with a reason.
 func (b *bench) waiting(reason gateway.Reason) (n int) {
-	for _, d := range b.deliveries(gateway.DeliveryFilter{Statuses: []gateway.DeliveryStatus{gateway.Pending}}) {
+	list, _, err := b.store.ListDeliveries(b.t.Context(), gateway.Everyone(),
+		gateway.DeliveryFilter{Statuses: []gateway.DeliveryStatus{gateway.Pending}}, gateway.Page{Limit: 200})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, d := range list {
 		if d.Reason == reason {
 			n++
 		}
