@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,10 @@ const (
 	laneRest = 2 * time.Second
 	// laneAgain is the pause after a fault of ours.
 	laneAgain = 300 * time.Millisecond
+	// laneFresh is how long what was read is believed: a delivery may be cancelled while it waits in memory.
+	laneFresh = 500 * time.Millisecond
+	// laneShut is the pause for a webhook that cannot be opened.
+	laneShut = 5 * time.Second
 	// laneSlot is the longest wait for a slot before it is asked for again.
 	laneSlot = 50 * time.Millisecond
 )
@@ -59,6 +64,8 @@ type lane struct {
 	pauseTill time.Time
 	countedAt time.Time
 	shownAt   time.Time
+	lookedAt  time.Time
+	forSlot   waiter
 }
 
 // landing is a delivery whose result is stored; nil is none.
@@ -73,6 +80,7 @@ func newLane(w *Worker, endpoint string, s gateway.EndpointState, m mode) *lane 
 		until: s.OwnerUntil, mode: m, flying: map[string]bool{},
 	}
 	l.limited.strict = true
+	l.forSlot.wake = l.nudge
 	if s.NextAllowed != 0 {
 		l.limited.next = time.UnixMicro(s.NextAllowed)
 	}
@@ -152,6 +160,9 @@ func (l *lane) once(ctx context.Context) (wait time.Duration, done bool) {
 	state, err := l.look(ctx)
 	if err != nil {
 		l.w.log.Warn("a lane waits", "endpoint", l.endpoint, "error", err)
+		if errors.Is(err, errUnopened) {
+			return laneShut, false
+		}
 		return laneAgain, false
 	}
 	if state.Owner != l.w.opts.ID {
@@ -194,6 +205,7 @@ func (l *lane) look(ctx context.Context) (gateway.EndpointState, error) {
 	if unknown[l.webhook] {
 		return gateway.EndpointState{}, errUnopened
 	}
+	l.lookedAt = time.Now()
 	state := known[l.endpoint]
 	l.live = lives[l.webhook]
 	was := l.mode
@@ -232,6 +244,12 @@ func (l *lane) flow(ctx context.Context) (wait time.Duration, done bool) {
 	for {
 		if l.mode.ordered && len(l.flying) > 0 {
 			return laneLook, false
+		}
+		if time.Since(l.lookedAt) > lanePoll {
+			return 0, false // a busy lane, too, must notice that its webhook was changed
+		}
+		if time.Since(l.readAt) > laneFresh && len(l.heads) > 0 {
+			l.again()
 		}
 		if err := l.fill(ctx); err != nil {
 			l.w.log.Warn("a lane waits", "endpoint", l.endpoint, "error", err)
@@ -314,7 +332,7 @@ func (l *lane) send(ctx context.Context, trigger gateway.Trigger) (wait time.Dur
 	s.over = func(v *verdict) { l.landed(d.ID, v) }
 	if !l.w.takeSlot(&s) {
 		l.w.flights.release(d.ID)
-		l.w.slots.await(l.nudge)
+		l.w.slots.await(&l.forSlot)
 		return laneSlot, false
 	}
 	now := l.w.opts.Clock()

@@ -29,7 +29,7 @@ func (w *Worker) purgeOnce(ctx context.Context) error {
 		{"purging events", func() (int, error) { return w.store.PurgeEvents(ctx, before, purgeStep) }},
 		{"purging the audit", func() (int, error) { return w.store.PurgeAudit(ctx, audit, purgeStep) }},
 	} {
-		if err := w.purge(ctx, step.do); err != nil {
+		if err := w.purge(step.do); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
@@ -39,7 +39,7 @@ func (w *Worker) purgeOnce(ctx context.Context) error {
 	return nil
 }
 
-func (w *Worker) purge(ctx context.Context, do func() (int, error)) error {
+func (w *Worker) purge(do func() (int, error)) error {
 	for range purgeMost {
 		if w.stopping() || w.writer.away() {
 			return nil
@@ -50,7 +50,7 @@ func (w *Worker) purge(ctx context.Context, do func() (int, error)) error {
 		}
 		select {
 		case <-time.After(purgePause):
-		case <-ctx.Done():
+		case <-w.stop:
 			return nil
 		}
 	}

@@ -38,10 +38,16 @@ type slots struct {
 	owners    map[string]int // by organisation
 	places    map[string]int // by organisation and origin
 	// waiting are woken one by one when a slot is given back; whoever still gets none waits again.
-	waiting []func()
+	waiting []*waiter
 	sweptAt time.Time
 	// begun are the requests of the last slowAfter, oldest first: those that are still there after it are slow.
 	begun []begunAt
+}
+
+// waiter is somebody who found no slot. It is in the line once, however often it asks.
+type waiter struct {
+	wake   func()
+	inLine bool
 }
 
 // begunAt is a request's begin.
@@ -135,10 +141,10 @@ func (s *slots) give(key slotKey, begun, now time.Time, answered bool) {
 	count(s.places, key.place())
 	e.usedAt = now
 	s.grow(e, answered && now.Sub(begun) <= slowAfter)
-	wake := s.next()
+	next := s.next()
 	s.mu.Unlock()
-	if wake != nil {
-		wake()
+	if next != nil {
+		next.wake()
 	}
 }
 
@@ -159,20 +165,23 @@ func (s *slots) grow(e *endpointSlots, quick bool) {
 	e.limit = min(max(2*e.limit, slotsFirst), slotsMost)
 }
 
-// await has wake called, once, when a slot was given back.
-func (s *slots) await(wake func()) {
+// await has a waiter woken, once, when a slot was given back.
+func (s *slots) await(w *waiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting = append(s.waiting, wake)
+	if !w.inLine {
+		w.inLine = true
+		s.waiting = append(s.waiting, w)
+	}
 }
 
-func (s *slots) next() func() {
+func (s *slots) next() *waiter {
 	if len(s.waiting) == 0 {
 		return nil
 	}
-	wake := s.waiting[0]
-	s.waiting = s.waiting[1:]
-	return wake
+	w := s.waiting[0]
+	s.waiting, w.inLine = s.waiting[1:], false
+	return w
 }
 
 func (s *slots) endpoint(id string, now time.Time) *endpointSlots {

@@ -129,6 +129,13 @@ func (w *Worker) stopping() bool { return w.isStopped.Load() }
 func (w *Worker) Run(ctx context.Context) error {
 	background, end := context.WithCancel(context.Background())
 	defer end()
+	defer w.cutAll()
+	// The grace period begins with the end of ctx, whatever the queue takes to end.
+	defer context.AfterFunc(ctx, func() {
+		w.halt()
+		grace := time.AfterFunc(w.opts.Grace, w.cutAll)
+		context.AfterFunc(w.cut, func() { grace.Stop() })
+	})()
 	var loops, writing sync.WaitGroup
 	writing.Go(func() { w.writer.run(background, writeLast) })
 	if w.opts.Alone {
@@ -148,6 +155,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	})
 	if ctx.Err() == nil {
 		// The queue would not be served: without it there is no worker.
+		w.cutAll()
 		return errors.Join(errors.New("the queue ended before its time"), err, w.shutdown(&loops, &writing, end))
 	}
 	return errors.Join(err, w.shutdown(&loops, &writing, end))
@@ -167,9 +175,7 @@ func (w *Worker) shutdown(loops, writing *sync.WaitGroup, end context.CancelFunc
 		defer close(renewing)
 		w.renewUntil(stopRenewing)
 	}()
-	grace := time.AfterFunc(w.opts.Grace, w.cutAll)
 	w.requests.Wait()
-	grace.Stop()
 	w.cutAll()
 	close(stopRenewing)
 	<-renewing
@@ -193,13 +199,14 @@ type loop struct {
 	once  func(ctx context.Context) error
 }
 
-// loop runs once at every interval until ctx ends, and logs the first of a row of faults.
+// loop runs once at every interval until ctx ends, and logs the first of a row of faults. What once has begun when ctx
+// ends, it ends: half of it could leave claims that nobody knows of.
 func (w *Worker) loop(ctx context.Context, l loop) {
 	ticker := time.NewTicker(l.every)
 	defer ticker.Stop()
 	failing := false
 	for {
-		err := l.once(ctx)
+		err := l.once(w.cut)
 		if err != nil && ctx.Err() == nil && !failing {
 			w.log.Warn("a loop of the worker met a fault and goes on", "error", err)
 		}
