@@ -18,7 +18,7 @@ import (
 const (
 	ferretModule   = "github.com/FerretDB/FerretDB"
 	ferretVersion  = "v1.24.2"
-	ferretRevision = "4"
+	ferretRevision = "5"
 )
 
 // ErrNoMongo is a machine without a server to test against: a reason to skip, unless CI is "true".
@@ -90,20 +90,6 @@ func buildFerret(ctx context.Context, program string) error {
 	return os.Rename(part, program)
 }
 
-// ferretPatches are the lines of FerretDB that are changed for tests.
-var ferretPatches = []struct{ file, before, after string }{
-	// It finds a document by its _id only where the filter asks for nothing else, and reads the whole collection
-	// otherwise. What it found it filters in any case.
-	{"internal/backends/sqlite/collection.go", "if params.Filter.Len() == 1 {", "if params.Filter.Len() > 0 {"},
-	// Each update of one command keeps its connection to the file until the command ends: it hangs when a bulk is larger
-	// than the pool.
-	{
-		"internal/handler/msg_update.go",
-		`result, err := common.UpdateDocument(ctx, c, "update", iter, &u)`,
-		`result, err := common.UpdateDocument(ctx, c, "update", iter, &u); closer.Close()`,
-	},
-}
-
 // patchFerret copies FerretDB's source below dir and patches it.
 func patchFerret(ctx context.Context, dir string) error {
 	out, err := goCommand(ctx, dir, "mod", "download", "-json", ferretModule+"@"+ferretVersion)
@@ -131,7 +117,7 @@ func patchFerret(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-	return nil
+	return os.WriteFile(filepath.Join(source, filepath.FromSlash(ferretNarrowFile)), []byte(ferretNarrow), 0o600)
 }
 
 // goCommand runs the go tool in a module of its own.
@@ -208,122 +194,3 @@ func answers(ctx context.Context, addr string, ended <-chan struct{}) error {
 		}
 	}
 }
-
-// ferretMain is FerretDB as its own library runs it, behind a gate that lets one writing command through at a time.
-// FerretDB reads a document and writes it back in two steps; servers for production change one document as a whole, and
-// the store counts on that.
-const ferretMain = `package main
-
-import (
-	"bytes"
-	"context"
-	"encoding/binary"
-	"io"
-	"log"
-	"log/slog"
-	"net"
-	"os"
-	"path/filepath"
-	"sync"
-
-	"github.com/FerretDB/FerretDB/ferretdb"
-)
-
-var gate sync.Mutex
-
-func main() {
-	addr, dir := os.Args[1], os.Args[2]
-	socket := filepath.Join(dir, "socket")
-	f, err := ferretdb.New(&ferretdb.Config{
-		Listener:  ferretdb.ListenerConfig{Unix: socket},
-		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
-		Handler:   "sqlite",
-		SQLiteURL: "file:" + dir + "/?_pragma=synchronous(off)",
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
-	go func() {
-		_ = f.Run(context.Background())
-	}()
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		log.Fatal(err)
-	}
-	for {
-		client, err := l.Accept()
-		if err != nil {
-			log.Fatal(err)
-		}
-		go serve(client, socket)
-	}
-}
-
-func serve(client net.Conn, socket string) {
-	defer client.Close()
-	server, err := net.Dial("unix", socket)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	for {
-		request, err := message(client)
-		if err != nil {
-			return
-		}
-		answer, err := ask(server, request)
-		if err != nil {
-			return
-		}
-		if _, err := client.Write(answer); err != nil {
-			return
-		}
-	}
-}
-
-func ask(server net.Conn, request []byte) ([]byte, error) {
-	if writes(request) {
-		gate.Lock()
-		defer gate.Unlock()
-	}
-	if _, err := server.Write(request); err != nil {
-		return nil, err
-	}
-	return message(server)
-}
-
-// writes tells whether a message is a command that writes: an OP_MSG whose body's first key says so. Behind the
-// header of 16 bytes are 4 of flags, 1 of the section's kind, 4 of the body's length and 1 of the value's type.
-func writes(request []byte) bool {
-	const opMsg, key = 2013, 26
-	if len(request) <= key || binary.LittleEndian.Uint32(request[12:]) != opMsg {
-		return false
-	}
-	name, _, _ := bytes.Cut(request[key:], []byte{0})
-	switch string(name) {
-	case "insert", "update", "delete", "findAndModify":
-		return true
-	}
-	return false
-}
-
-// message reads one message, which begins with its own length.
-func message(r io.Reader) ([]byte, error) {
-	head := make([]byte, 4)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return nil, err
-	}
-	n := int(binary.LittleEndian.Uint32(head))
-	if n < 16 || n > 64<<20 {
-		return nil, io.ErrUnexpectedEOF
-	}
-	all := make([]byte, n)
-	copy(all, head)
-	_, err := io.ReadFull(r, all[4:])
-	return all, err
-}
-`
