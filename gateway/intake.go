@@ -41,6 +41,7 @@ type intake struct {
 	g       *Gateway
 	arrived chan *admission
 	stop    chan struct{}
+	closing sync.Once
 	stopped sync.WaitGroup
 
 	// What follows belongs to the committing goroutine.
@@ -59,7 +60,7 @@ func newIntake(g *Gateway) *intake {
 
 // close waits until what was handed in is committed.
 func (in *intake) close() {
-	close(in.stop)
+	in.closing.Do(func() { close(in.stop) })
 	in.stopped.Wait()
 }
 
@@ -290,11 +291,17 @@ func (in *intake) noteAccounts(ctx context.Context, events []Event) error {
 	return in.g.Store.PutAccounts(ctx, list)
 }
 
-// enqueue tells the queue what to look at. Its errors are noted and no more: the store's due times are the net.
+// enqueue tells the queue what to look at. Its errors are noted and no more: a run that the queue did not take is given
+// back, so that a feeder finds it at once, and the store's due times are the net under that.
 func (g *Gateway) enqueue(ctx context.Context, w work) {
 	for run, ids := range w.runs {
-		if err := g.Queue.EnqueueRun(ctx, run, ids); err != nil {
-			g.Log.Warn("a run was not queued; it is sent when its claim ends", "run", run, "error", err)
+		err := g.Queue.EnqueueRun(ctx, run, ids)
+		if err == nil {
+			continue
+		}
+		g.Log.Warn("a run was not queued; a feeder finds it", "run", run, "error", err)
+		if err := g.Store.RenewRun(ctx, run, ids, g.now()); err != nil {
+			g.Log.Warn("a run was not given back; it is sent when its claim ends", "run", run, "error", err)
 		}
 	}
 	for endpoint := range w.lanes {

@@ -265,7 +265,26 @@ type behindQueue struct{ idleQueue }
 
 func (*behindQueue) Behind() time.Duration { return 2 * time.Second }
 
+// brokenQueue takes nothing.
+type brokenQueue struct{ idleQueue }
+
+func (*brokenQueue) EnqueueRun(context.Context, string, []string) error {
+	return errors.New("redis is away")
+}
+
 func TestPublish_Places(t *testing.T) {
+	t.Run("QueueAway_GivenBackForAFeeder", func(t *testing.T) {
+		b := openBench(t, func(o *gateway.Options) { o.Queue = &brokenQueue{} })
+		b.organisation(t, "org_a")
+		b.stored(t, "org_a", unchanged)
+		b.publish(t, payment("evt_1", "org_a", `{}`))
+		b.Close() // the queue is told after the answer
+		due, err := b.store.Due(t.Context(), gateway.At(b.clock.now()), gateway.At(b.clock.now()), 10)
+		if err != nil || len(due) != 1 {
+			t.Errorf("got %v, %v due now, want the delivery", due, err)
+		}
+	})
+
 	t.Run("QueueBehind_SpareInTurns", func(t *testing.T) {
 		b := openBench(t, func(o *gateway.Options) { o.Queue = &behindQueue{} })
 		b.organisation(t, "org_loud")

@@ -65,6 +65,7 @@ var faults = []fault{
 	{name: "redis cut for 2 s", stores: []backing{sqlite}, inject: func(c *cluster) {
 		cut(c.t, c.redis.proxy, 2*time.Second)
 	}, quick: 1500 * time.Millisecond, recover: 60 * time.Second, once: true},
+	{name: "redis out of memory", stores: []backing{sqlite}, inject: outOfMemory, quick: 1500 * time.Millisecond, recover: 60 * time.Second},
 	{name: "store locked by another process", stores: []backing{sqlite}, inject: func(c *cluster) {
 		holdLock(c, pick(7*time.Second, 60*time.Second))
 	}, recover: 60 * time.Second},
