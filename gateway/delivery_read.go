@@ -13,7 +13,7 @@ func (g *Gateway) FindDelivery(ctx context.Context, a Actor, id string) (Deliver
 		return Delivery{}, err
 	}
 	d, err := g.Store.Delivery(ctx, scope, id)
-	if errors.Is(err, ErrNotFound) {
+	if err = g.seen(ctx, d.Organisation, err); errors.Is(err, ErrNotFound) {
 		return Delivery{}, Refuse(NotFound, "there is no delivery %q", id)
 	}
 	if err == nil {

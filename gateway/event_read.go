@@ -12,7 +12,7 @@ const cancelPage = 500
 // FindEvent answers an event with its data.
 func (g *Gateway) FindEvent(ctx context.Context, a Actor, scope Scope, id string) (Event, error) {
 	e, err := g.Store.Event(ctx, scope, id)
-	if errors.Is(err, ErrNotFound) {
+	if err = g.seen(ctx, e.Organisation, err); errors.Is(err, ErrNotFound) {
 		return Event{}, Refuse(NotFound, "there is no event %q", id)
 	}
 	return e, away(err)

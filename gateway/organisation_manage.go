@@ -189,6 +189,7 @@ func (g *Gateway) DeleteOrganisation(ctx context.Context, a Actor, o Organisatio
 	if err != nil {
 		return err
 	}
+	g.snapshots.forget(o.ID) // here nothing is accepted for it any more; elsewhere a second later
 	if err := g.Queue.EnqueueJob(ctx, job.ID); err != nil {
 		g.Log.Debug("queueing an erasure", "organisation", o.ID, "error", err)
 	}

@@ -182,3 +182,26 @@ func TestAudit_AChangeThatNeverCameIsShownSo(t *testing.T) {
 		t.Error("after another change made the revision it is shown as applied")
 	}
 }
+
+func TestDeleteOrganisation_NothingOfItIsSeenOrAcceptedFromThenOn(t *testing.T) {
+	b := openBench(t)
+	owner := b.organisation(t, "org_a")
+	w := b.create(t, owner, func(in *gateway.WebhookInput) { in.Status = gateway.Given("active") })
+	b.clock.move(time.Second)
+	b.publish(t, payment("evt_1", "org_a", `{}`))
+	d := b.deliveries(t, gateway.DeliveryFilter{Webhook: w.ID})[0]
+	if err := b.DeleteOrganisation(t.Context(), operator, gateway.Organisation{ID: "org_a"}); err != nil {
+		t.Fatal(err)
+	}
+	_, webhook := b.FindWebhook(t.Context(), operator, w.ID)
+	_, delivery := b.FindDelivery(t.Context(), operator, d.ID)
+	_, event := b.FindEvent(t.Context(), operator, gateway.Everyone(), "evt_1")
+	for what, err := range map[string]error{"webhook": webhook, "delivery": delivery, "event": event} {
+		if !gateway.IsKind(err, gateway.NotFound) {
+			t.Errorf("%s: got %v, want not found", what, err)
+		}
+	}
+	if _, err := b.Publish(t.Context(), operator, body(payment("evt_2", "org_a", `{}`))); err == nil {
+		t.Error("an event was accepted for it")
+	}
+}

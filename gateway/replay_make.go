@@ -101,7 +101,7 @@ func (g *Gateway) FindReplay(ctx context.Context, a Actor, id string) (Replay, e
 		return Replay{}, err
 	}
 	r, err := g.Store.Replay(ctx, scope, id)
-	if errors.Is(err, ErrNotFound) {
+	if err = g.seen(ctx, r.Organisation, err); errors.Is(err, ErrNotFound) {
 		return r, Refuse(NotFound, "there is no replay %q", id)
 	}
 	if err != nil {

@@ -54,6 +54,18 @@ func (g *Gateway) OwnerFor(ctx context.Context, a Actor, named string) (string, 
 	return named, nil, err
 }
 
+// seen is the error of a read of one thing by its id, or ErrNotFound where the organisation that has it is being erased:
+// its things go one by one, and are not to be seen from the start.
+func (g *Gateway) seen(ctx context.Context, organisation string, err error) error {
+	if err != nil {
+		return err
+	}
+	if err = g.exists(ctx, organisation); IsKind(err, NotFound) {
+		return ErrNotFound
+	}
+	return err
+}
+
 // exists refuses an organisation that is not there or is being erased.
 func (g *Gateway) exists(ctx context.Context, id string) error {
 	_, err := g.organisation(ctx, id)

@@ -30,7 +30,7 @@ func (g *Gateway) FindWebhook(ctx context.Context, a Actor, id string) (Webhook,
 
 func (g *Gateway) findWebhook(ctx context.Context, scope Scope, id string) (Webhook, error) {
 	w, err := g.Store.Webhook(ctx, scope, id)
-	if errors.Is(err, ErrNotFound) || err == nil && w.DeletedAt != 0 {
+	if err = g.seen(ctx, w.Organisation, err); errors.Is(err, ErrNotFound) || err == nil && w.DeletedAt != 0 {
 		return Webhook{}, Refuse(NotFound, "there is no webhook %.64q", id)
 	}
 	if err != nil {
