@@ -5,26 +5,31 @@ import (
 	"fmt"
 )
 
-// ListAccounts lists the accounts of an organisation, by id. The operator names it; for others it is their own.
-func (g *Gateway) ListAccounts(ctx context.Context, a Actor, organisation string, page Page) ([]Account, string, error) {
-	owner, err := g.accountsOf(ctx, a, organisation)
-	if err != nil {
+// ListAccounts lists accounts, the one that became known last first.
+func (g *Gateway) ListAccounts(ctx context.Context, a Actor, scope Scope, page Page) ([]Account, string, error) {
+	if err := a.May(ActConfigure); err != nil {
 		return nil, "", err
 	}
-	list, next, err := g.Store.Accounts(ctx, owner, nil, page)
+	list, next, err := g.Store.ListAccounts(ctx, scope, page)
 	if err != nil {
-		return nil, "", away(fmt.Errorf("listing accounts of %s: %w", owner, err))
+		return nil, "", away(fmt.Errorf("listing accounts: %w", err))
 	}
 	return list, next, nil
 }
 
 // PutAccount makes an account known, or names it anew.
-func (g *Gateway) PutAccount(ctx context.Context, a Actor, organisation, id string, in Body[AccountInput]) (Account, error) {
-	owner, err := g.accountsOf(ctx, a, organisation)
+func (g *Gateway) PutAccount(ctx context.Context, a Actor, id string, in Body[AccountInput]) (Account, error) {
+	if err := a.May(ActConfigure); err != nil {
+		return Account{}, err
+	}
+	owner, fault, err := g.OwnerFor(ctx, a, in.Value.Organisation.Or("", ""))
 	if err != nil {
 		return Account{}, err
 	}
 	f, name := startFaults(in.Faults), in.Value.Name
+	if fault != nil {
+		f.add(fault.Pointer, fault.Code, fault.Detail)
+	}
 	f.require("/name", name.Set && !name.Null)
 	checkName(&f, "/name", name.Value)
 	checkAccount(&f, "", id)
@@ -41,6 +46,9 @@ func (g *Gateway) PutAccount(ctx context.Context, a Actor, organisation, id stri
 		fields = nil
 	}
 	account.Organisation, account.ID, account.Name = owner, id, name.Value
+	if !known {
+		account.KnownSince = g.now()
+	}
 	entry := AuditEntry{
 		Organisation: owner, Action: "account.put", Object: id,
 		Changes: changesBetween(fields, map[string]any{"name": account.Name}),
@@ -52,29 +60,13 @@ func (g *Gateway) PutAccount(ctx context.Context, a Actor, organisation, id stri
 	return account, nil
 }
 
-// accountsOf is the organisation whose accounts are meant.
-func (g *Gateway) accountsOf(ctx context.Context, a Actor, named string) (string, error) {
-	if err := a.May(ActConfigure); err != nil {
-		return "", err
-	}
-	scope, err := g.ScopeFor(ctx, a, named)
-	if err != nil {
-		return "", err
-	}
-	owner, ok := scope.Organisation()
-	if !ok {
-		return "", RefuseFaults([]Fault{{Parameter: "organisation", Code: "organisation_missing", Detail: "the operator names the organisation whose accounts are meant"}})
-	}
-	return owner, nil
-}
-
 // knownAccounts finds those of the ids that are known, by id.
 func (g *Gateway) knownAccounts(ctx context.Context, organisation string, ids []string) (map[string]Account, error) {
 	known := make(map[string]Account, len(ids))
 	if len(ids) == 0 {
 		return known, nil
 	}
-	list, _, err := g.Store.Accounts(ctx, organisation, ids, Page{Limit: len(ids)})
+	list, err := g.Store.Accounts(ctx, organisation, ids)
 	if err != nil {
 		return nil, away(fmt.Errorf("reading accounts of %s: %w", organisation, err))
 	}

@@ -34,7 +34,8 @@ func (f faults) err() error { return RefuseFaults(f) }
 
 // AccountInput is what a caller may write of an account.
 type AccountInput struct {
-	Name Optional[string] `json:"name"`
+	Organisation Optional[string] `json:"organisation"`
+	Name         Optional[string] `json:"name"`
 }
 
 // DuplicateInput is what a caller writes to duplicate a webhook.

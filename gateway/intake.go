@@ -283,7 +283,7 @@ func (in *intake) noteAccounts(ctx context.Context, events []Event) error {
 			clear(in.seen)
 		}
 		in.seen[key] = e.AcceptedAt
-		list = append(list, Account{Organisation: e.Organisation, ID: e.Account, LastEventAt: e.AcceptedAt})
+		list = append(list, Account{Organisation: e.Organisation, ID: e.Account, LastEventAt: e.AcceptedAt, KnownSince: e.AcceptedAt})
 	}
 	if len(list) == 0 {
 		return nil

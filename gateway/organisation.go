@@ -1,5 +1,7 @@
 package gateway
 
+import "fmt"
+
 // Organisation is a customer of the platform; everything but the catalogue belongs to one.
 type Organisation struct {
 	ID   string `json:"id" bson:"_id"`
@@ -30,4 +32,12 @@ type Account struct {
 	ID           string `json:"id" bson:"id"`
 	Name         string `json:"name" bson:"name"`
 	LastEventAt  Time   `json:"lastEventAt" bson:"lastEventAt"`
+	// KnownSince is when the account became known: what lists go by. Whoever puts an account says now, and the first
+	// time stays.
+	KnownSince Time `json:"-" bson:"knownSince"`
+}
+
+// Place is where the account stands among all: it sorts by KnownSince, and no two accounts have the same.
+func (a Account) Place() string {
+	return fmt.Sprintf("%014d/%s/%s", int64(a.KnownSince), a.Organisation, a.ID)
 }

@@ -106,20 +106,20 @@ func TestAccounts(t *testing.T) {
 	if len(w.Warnings) != 2 || w.Warnings[0].Pointer != "/accounts/0" {
 		t.Errorf("warnings: got %+v", w.Warnings)
 	}
-	if _, err := b.PutAccount(t.Context(), a, "", "acc_1", body(gateway.AccountInput{Name: gateway.Given("One")})); err != nil {
+	if _, err := b.PutAccount(t.Context(), a, "acc_1", body(gateway.AccountInput{Name: gateway.Given("One")})); err != nil {
 		t.Fatal(err)
 	}
-	got, _, err := b.ListAccounts(t.Context(), operator, "org_a", page)
+	got, _, err := b.ListAccounts(t.Context(), operator, gateway.Everyone(), page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]gateway.Account{{Organisation: "org_a", ID: "acc_1", Name: "One"}}, got); diff != "" {
+	if diff := cmp.Diff([]gateway.Account{{Organisation: "org_a", ID: "acc_1", Name: "One", KnownSince: gateway.At(b.clock.now())}}, got); diff != "" {
 		t.Error(diff)
 	}
 	if w = b.mustPatch(t, a, w.ID, gateway.WebhookInput{}); len(w.Warnings) != 1 || w.Warnings[0].Pointer != "/accounts/1" {
 		t.Errorf("warnings afterwards: got %+v", w.Warnings)
 	}
-	if _, _, err := b.ListAccounts(t.Context(), operator, "", page); !cmp.Equal(codes(err), []string{"organisation organisation_missing"}) {
+	if _, err := b.PutAccount(t.Context(), operator, "acc_1", body(gateway.AccountInput{Name: gateway.Given("One")})); !cmp.Equal(codes(err), []string{"/organisation organisation_missing"}) {
 		t.Errorf("the operator without a name: got %v", err)
 	}
 }

@@ -55,10 +55,12 @@ type Organisations interface {
 	// left it removes the organisation and answers true. A job of kind erase stays: its worker deletes it afterwards.
 	EraseOrganisation(ctx context.Context, id string, limit int) (done bool, err error)
 
-	// PutAccounts makes or updates accounts: a name where it is not empty, and the later LastEventAt.
+	// PutAccounts makes or updates accounts: a name where it is not empty, the later LastEventAt, the first KnownSince.
 	PutAccounts(ctx context.Context, accounts []Account) error
-	// Accounts is every account of the organisation among ids, or a page of all when ids is nil, by id.
-	Accounts(ctx context.Context, organisation string, ids []string, page Page) (list []Account, next string, err error)
+	// Accounts is every account of the organisation among ids, by id.
+	Accounts(ctx context.Context, organisation string, ids []string) ([]Account, error)
+	// ListAccounts lists accounts by their places, newest first.
+	ListAccounts(ctx context.Context, scope Scope, page Page) (list []Account, next string, err error)
 }
 
 // Keys keeps API keys.

@@ -16,7 +16,7 @@ func (a *API) getAccounts(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, next, err := a.gateway.ListAccounts(c.ctx, c.actor, c.query.text("organisation"), page)
+	list, next, err := a.gateway.ListAccounts(c.ctx, c.actor, scope, page)
 	if err != nil {
 		return err
 	}
@@ -25,9 +25,6 @@ func (a *API) getAccounts(c *call) error {
 
 // putAccount handles PUT /v1/accounts/{id}.
 func (a *API) putAccount(c *call) error {
-	if _, err := c.scope(a); err != nil {
-		return err
-	}
 	id, err := c.id("id")
 	if err != nil {
 		return err
@@ -36,7 +33,8 @@ func (a *API) putAccount(c *call) error {
 	if err != nil {
 		return err
 	}
-	account, err := a.gateway.PutAccount(c.ctx, c.actor, c.query.text("organisation"), id, body)
+	owner(c, &body, &body.Value.Organisation)
+	account, err := a.gateway.PutAccount(c.ctx, c.actor, id, body)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@
 // behind organisation (lists, windows, retention); id is for operators, who name no organisation. In endpoints: lane is
 // the organisation, while the endpoint is in lane mode (Lanes), turnAt is DueLanes. In replays a unique sparse index on
 // running lets one run per webhook. In audit a unique one on key (organisation/number) makes the numbers, seq is time
-// and id. Organisations and keys are listed by seq.
+// and id. Organisations and keys are listed by seq, accounts by place, alone and behind organisation.
 //
 // A cluster shards events and accounts by _id (the organisation leads it), deliveries by a hash of _id: workers know
 // deliveries by nothing else.

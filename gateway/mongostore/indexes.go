@@ -32,6 +32,7 @@ func unique(field string) indexSpec {
 func (s *Store) indexes() []collectionIndexes {
 	return []collectionIndexes{
 		{s.organisations, []indexSpec{index("seq")}},
+		{s.accounts, []indexSpec{index("place"), index("organisation", "place")}},
 		{s.keys, []indexSpec{index("seq"), sparse("organisation")}},
 		{s.webhooks, []indexSpec{index("organisation", "_id")}},
 		{s.events, []indexSpec{index("seq"), index("organisation", "seq"), index("id")}},

@@ -76,7 +76,10 @@ type accountDoc struct {
 func (s *Store) PutAccounts(ctx context.Context, accounts []gateway.Account) error {
 	changes := make([]mongo.WriteModel, len(accounts))
 	for i, a := range accounts {
-		made := bson.D{{Key: "organisation", Value: a.Organisation}, {Key: "id", Value: a.ID}}
+		made := bson.D{
+			{Key: "organisation", Value: a.Organisation}, {Key: "id", Value: a.ID},
+			{Key: "knownSince", Value: int64(a.KnownSince)}, {Key: "place", Value: a.Place()},
+		}
 		parts := []bson.E{{Key: "$max", Value: bson.D{{Key: "lastEventAt", Value: int64(a.LastEventAt)}}}}
 		if a.Name != "" {
 			parts = append(parts, set(bson.E{Key: "name", Value: a.Name}))
@@ -95,24 +98,21 @@ func (s *Store) PutAccounts(ctx context.Context, accounts []gateway.Account) err
 
 func accountKey(organisation, id string) string { return organisation + "/" + id }
 
-// Accounts is every account of the organisation among ids, or a page of all when ids is nil, by id.
-func (s *Store) Accounts(ctx context.Context, organisation string, ids []string, page gateway.Page) ([]gateway.Account, string, error) {
-	if ids != nil {
-		keys := make([]string, len(ids))
-		for i, id := range ids {
-			keys[i] = accountKey(organisation, id)
-		}
-		list, err := find[accountDoc](ctx, s, s.accounts, in("_id", keys), options.Find().SetSort(ascending("_id")))
-		return accountsOf(list), "", err
+// Accounts is every account of the organisation among ids, by id.
+func (s *Store) Accounts(ctx context.Context, organisation string, ids []string) ([]gateway.Account, error) {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = accountKey(organisation, id)
 	}
-	filter := under("_id", organisation)
-	if page.After != "" {
-		filter = bson.D{{Key: "_id", Value: bson.D{
-			{Key: "$gt", Value: accountKey(organisation, page.After)}, {Key: "$lt", Value: organisation + "0"},
-		}}}
-	}
-	list, err := find[accountDoc](ctx, s, s.accounts, filter, pageOptions(page, ascending("_id")))
-	list, next := cut(list, page, func(a accountDoc) string { return a.ID })
+	list, err := find[accountDoc](ctx, s, s.accounts, in("_id", keys), options.Find().SetSort(ascending("_id")))
+	return accountsOf(list), err
+}
+
+// ListAccounts lists accounts, newest first.
+func (s *Store) ListAccounts(ctx context.Context, scope gateway.Scope, page gateway.Page) ([]gateway.Account, string, error) {
+	filter := and(scoped(scope), between("place", "", page.After))
+	list, err := find[accountDoc](ctx, s, s.accounts, filter, pageOptions(page, descending("place")))
+	list, next := cut(list, page, func(a accountDoc) string { return a.Place() })
 	return accountsOf(list), next, err
 }
 

@@ -122,11 +122,11 @@ func erase(t *tx, organisation string, limit int) (done bool, err error) {
 func (s *Store) PutAccounts(ctx context.Context, accounts []gateway.Account) error {
 	return s.write(ctx, len(accounts), func(t *tx) error {
 		for _, a := range accounts {
-			if _, err := t.exec(`INSERT INTO accounts (organisation, id, name, last_event_at) VALUES (?, ?, ?, ?)
+			if _, err := t.exec(`INSERT INTO accounts (organisation, id, name, last_event_at, known_since, place) VALUES (?, ?, ?, ?, ?, ?)
 				ON CONFLICT (organisation, id) DO UPDATE SET
 				name = CASE WHEN excluded.name = '' THEN name ELSE excluded.name END,
 				last_event_at = max(last_event_at, excluded.last_event_at)`,
-				a.Organisation, a.ID, a.Name, int64(a.LastEventAt)); err != nil {
+				a.Organisation, a.ID, a.Name, int64(a.LastEventAt), int64(a.KnownSince), a.Place()); err != nil {
 				return err
 			}
 		}
@@ -135,21 +135,29 @@ func (s *Store) PutAccounts(ctx context.Context, accounts []gateway.Account) err
 }
 
 func scanAccount(r row) (a gateway.Account, err error) {
-	err = r.Scan(&a.Organisation, &a.ID, &a.Name, &a.LastEventAt)
+	err = r.Scan(&a.Organisation, &a.ID, &a.Name, &a.LastEventAt, &a.KnownSince)
 	return a, err
 }
 
-// Accounts lists accounts of an organisation.
-func (s *Store) Accounts(ctx context.Context, organisation string, ids []string, page gateway.Page) ([]gateway.Account, string, error) {
-	const columns = `SELECT organisation, id, name, last_event_at FROM accounts WHERE organisation = ? AND `
-	if ids != nil {
-		list, err := read(ctx, s, scanAccount, columns+`id IN (SELECT value FROM json_each(?)) ORDER BY id`, organisation, texts(ids))
-		return list, "", err
+const accountColumns = `SELECT organisation, id, name, last_event_at, known_since FROM accounts`
+
+// Accounts finds those accounts of an organisation that are known, by id.
+func (s *Store) Accounts(ctx context.Context, organisation string, ids []string) ([]gateway.Account, error) {
+	return read(ctx, s, scanAccount, accountColumns+` WHERE organisation = ? AND id IN (SELECT value FROM json_each(?)) ORDER BY id`,
+		organisation, texts(ids))
+}
+
+// ListAccounts lists accounts, newest first.
+func (s *Store) ListAccounts(ctx context.Context, scope gateway.Scope, page gateway.Page) ([]gateway.Account, string, error) {
+	var w where
+	w.scope(scope)
+	if page.After != "" {
+		w.add("place < ?", page.After)
 	}
-	list, err := read(ctx, s, scanAccount, columns+`id > ? ORDER BY id LIMIT ?`, organisation, page.After, page.Limit+1)
+	list, err := read(ctx, s, scanAccount, accountColumns+w.String()+` ORDER BY place DESC LIMIT ?`, append(w.args, page.Limit+1)...)
 	if err != nil {
 		return nil, "", err
 	}
-	list, next := cut(list, page, func(a gateway.Account) string { return a.ID })
+	list, next := cut(list, page, gateway.Account.Place)
 	return list, next, nil
 }

@@ -10,8 +10,11 @@ CREATE INDEX organisations_created ON organisations (created_at, id);
 
 CREATE TABLE accounts (
 	organisation TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, last_event_at INTEGER NOT NULL,
+	known_since INTEGER NOT NULL, place TEXT NOT NULL,
 	PRIMARY KEY (organisation, id)
 ) WITHOUT ROWID, STRICT;
+CREATE INDEX accounts_place ON accounts (place);
+CREATE INDEX accounts_own ON accounts (organisation, place);
 
 CREATE TABLE keys (
 	id TEXT PRIMARY KEY, organisation TEXT, created_at INTEGER NOT NULL, last_used_at INTEGER NOT NULL,

@@ -14,7 +14,7 @@ func organisationCases() []testCase {
 		{"Replace_OnlyTheRevisionThatWasRead", organisationReplace},
 		{"List_IsNewestFirstInStablePages", organisationList},
 		{"Accounts_AreMadeAndUpdated", accounts},
-		{"Accounts_ArePagedByID", accountPages},
+		{"Accounts_AreListedNewestFirst", accountPages},
 		{"Erase_TakesEverythingButAuditInSteps", eraseOrganisation},
 		{"Erase_OfNothingIsDone", eraseNothing},
 	}
@@ -105,21 +105,24 @@ func pages[T any](f *fixture, limit int, list func(gateway.Page) ([]T, string, e
 
 func accounts(f *fixture) {
 	put := func(list ...gateway.Account) { f.Helper(); f.ok(f.PutAccounts(f.ctx, list)) }
-	put(gateway.Account{Organisation: acme, ID: "acc_1", Name: "One", LastEventAt: at(5)},
-		gateway.Account{Organisation: acme, ID: "acc_2", LastEventAt: at(1)},
-		gateway.Account{Organisation: other, ID: "acc_1", Name: "Other's"})
-	put(gateway.Account{Organisation: acme, ID: "acc_1", LastEventAt: at(3)}, // an empty name and an earlier time change nothing
+	put(gateway.Account{Organisation: acme, ID: "acc_1", Name: "One", LastEventAt: at(5), KnownSince: at(2)},
+		gateway.Account{Organisation: acme, ID: "acc_2", LastEventAt: at(1), KnownSince: at(1)},
+		gateway.Account{Organisation: other, ID: "acc_1", Name: "Other's", KnownSince: at(3)})
+	put(gateway.Account{Organisation: acme, ID: "acc_1", LastEventAt: at(3), KnownSince: at(9)}, // an empty name and an earlier time change nothing
 		gateway.Account{Organisation: acme, ID: "acc_2", Name: "Two", LastEventAt: at(9)})
-	want := []gateway.Account{{Organisation: acme, ID: "acc_1", Name: "One", LastEventAt: at(5)},
-		{Organisation: acme, ID: "acc_2", Name: "Two", LastEventAt: at(9)}}
-	all, next, err := f.Accounts(f.ctx, acme, nil, gateway.Page{Limit: 10})
+	want := []gateway.Account{{Organisation: acme, ID: "acc_1", Name: "One", LastEventAt: at(5), KnownSince: at(2)},
+		{Organisation: acme, ID: "acc_2", Name: "Two", LastEventAt: at(9), KnownSince: at(1)}}
+	all, next, err := f.ListAccounts(f.ctx, gateway.Only(acme), gateway.Page{Limit: 10})
 	f.ok(err)
 	f.same("all", all, want)
 	f.same("next", next, "")
-	some, _, err := f.Accounts(f.ctx, acme, []string{"acc_2", "acc_unknown"}, gateway.Page{})
+	both, _, err := f.ListAccounts(f.ctx, gateway.Everyone(), gateway.Page{Limit: 1})
+	f.ok(err)
+	f.same("everyone's newest", both, []gateway.Account{{Organisation: other, ID: "acc_1", Name: "Other's", KnownSince: at(3)}})
+	some, err := f.Accounts(f.ctx, acme, []string{"acc_2", "acc_unknown"})
 	f.ok(err)
 	f.same("some", some, want[1:])
-	none, _, err := f.Accounts(f.ctx, acme, []string{}, gateway.Page{Limit: 10})
+	none, err := f.Accounts(f.ctx, acme, []string{})
 	f.ok(err)
 	f.same("none", none, []gateway.Account{})
 }
@@ -129,10 +132,11 @@ func accountPages(f *fixture) {
 	for i := range 5 {
 		id := fmt.Sprintf("acc_%d", i)
 		want = append(want, id)
-		f.ok(f.PutAccounts(f.ctx, []gateway.Account{{Organisation: acme, ID: id}}))
+		f.ok(f.PutAccounts(f.ctx, []gateway.Account{{Organisation: acme, ID: id, KnownSince: at(i / 2)}}))
 	}
+	slices.Reverse(want)
 	got := pages(f, 2, func(page gateway.Page) ([]gateway.Account, string, error) {
-		return f.Accounts(f.ctx, acme, nil, page)
+		return f.ListAccounts(f.ctx, gateway.Only(acme), page)
 	}, func(a gateway.Account) string { return a.ID }, func() {})
 	f.same("ids", got, want)
 }
@@ -189,7 +193,7 @@ func (f *fixture) left(id string, e gateway.Event, d gateway.Delivery) (kinds []
 	note("event", err)
 	_, err = f.Delivery(f.ctx, scope, d.ID)
 	note("delivery", err)
-	a, _, err := f.Accounts(f.ctx, id, nil, gateway.Page{Limit: 10})
+	a, _, err := f.ListAccounts(f.ctx, gateway.Only(id), gateway.Page{Limit: 10})
 	some("accounts", len(a), err)
 	l, err := f.Lanes(f.ctx, id)
 	some("endpoints", len(l), err)
