@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/unihook/unihook/gateway/egress"
 	"github.com/unihook/unihook/gateway/retry"
 	"github.com/unihook/unihook/gateway/sign"
 )
@@ -25,10 +26,12 @@ type Live struct {
 	Signer   *sign.Signer
 	Schedule retry.Schedule
 	// Hosts are the organisation's: where not empty, no others are called.
-	Hosts     []string
-	endpoints map[string]int
-	masks     map[string]Mask
-	readAt    time.Time
+	Hosts []string
+	// Unsendable says that the store has a header that no save would have taken: nothing is sent then.
+	Unsendable bool
+	endpoints  map[string]int
+	masks      map[string]Mask
+	readAt     time.Time
 }
 
 // Deleted tells that no request may start any more.
@@ -96,11 +99,21 @@ func newLive(w Webhook, now time.Time) (*Live, error) {
 	}
 	l.Signer, l.Schedule = signer, w.Retry.schedule()
 	l.Webhook.Headers = slices.DeleteFunc(slices.Clone(w.Headers), func(h Header) bool { return h.Missing })
+	l.Unsendable = !sendable(l.Webhook)
 	l.masks = make(map[string]Mask, len(w.Endpoints))
 	for _, e := range w.Endpoints {
 		l.masks[e.ID] = newMask(w.secrets(), e.URL)
 	}
 	return l, nil
+}
+
+// sendable judges the webhook's own headers as a save does: what is in the store may have come there in another way.
+func sendable(w Webhook) bool {
+	names, values := make([]string, len(w.Headers)), make([]string, len(w.Headers))
+	for i, h := range w.Headers {
+		names[i], values[i] = h.Name, h.Value
+	}
+	return len(egress.CheckHeaders(names, values, w.Signing.Header)) == 0
 }
 
 // secrets are the secret values of an open webhook.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -90,5 +91,67 @@ func TestDeliver_NarrowedHostsAreBlocked(t *testing.T) {
 	}
 	if got := len(r.ledger()); got != 0 {
 		t.Errorf("the receiver got %d requests", got)
+	}
+}
+
+// Headers that no save takes are in the store all the same: no request leaves with one, and none is split by one.
+func TestDeliver_RefusedHeadersInTheStore(t *testing.T) {
+	var vectors struct {
+		Refuse []struct {
+			ID, Level, Optional string
+			Headers             []struct{ Name, Value any }
+		}
+	}
+	text, err := os.ReadFile("../gateway/egress/testdata/headers.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustJSON(t, text, &vectors)
+	b := open(t)
+	r := receive(t, nil)
+	b.organisation("org_a")
+	put := map[string]string{}
+	for _, v := range vectors.Refuse {
+		var headers []gateway.Header
+		for _, h := range v.Headers {
+			name, isName := h.Name.(string)
+			value, isValue := h.Value.(string)
+			if isName && isValue {
+				headers = append(headers, gateway.Header{Name: name, Value: value})
+			}
+		}
+		if v.Level == "should" || v.Optional != "" || len(headers) != len(v.Headers) {
+			continue // not refused, or nothing that a store can hold
+		}
+		w := b.webhook("org_a", retries(), r.URL)
+		b.putHeaders(w.ID, headers)
+		put[w.ID] = v.ID
+	}
+	b.run()
+	b.publish("org_a", 1)
+	b.settled()
+	list := b.deliveries(gateway.DeliveryFilter{})
+	if len(put) < 30 || len(list) != len(put) || len(r.ledger()) != 0 {
+		t.Errorf("%d vectors were put, %d deliveries made, %d requests received", len(put), len(list), len(r.ledger()))
+	}
+	for _, d := range list {
+		if d.Attempts[0].Failure != "blocked" {
+			t.Errorf("%s: got %+v", put[d.Webhook], d.Attempts[0])
+		}
+	}
+}
+
+// putHeaders writes headers past the gateway.
+func (b *bench) putHeaders(webhook string, headers []gateway.Header) {
+	b.t.Helper()
+	w, err := b.store.Webhook(b.t.Context(), gateway.Everyone(), webhook)
+	if err == nil {
+		was := w.Revision
+		w.Revision++
+		w.Headers = headers
+		err = b.store.ReplaceWebhook(b.t.Context(), w, was)
+	}
+	if err != nil {
+		b.t.Fatal(err)
 	}
 }

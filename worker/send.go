@@ -192,6 +192,9 @@ func (w *Worker) request(s shot, a *gateway.Attempt, at time.Time, body []byte) 
 	header := w.headers(s, a.Number, at, body)
 	mask := s.live.Mask(s.endpoint.ID)
 	a.RequestHeaders = shownHeaders(header, secretNames(s.live), mask)
+	if s.live.Unsendable {
+		return egress.Response{Failure: egress.Blocked, Error: "a header of the webhook cannot be sent; nothing was sent"}
+	}
 	response := w.opts.Client.Do(w.cut, egress.Request{
 		Organisation: s.delivery.Organisation, URL: s.endpoint.URL, Hosts: s.live.Hosts, Header: header, Body: body, Timeout: s.live.Timeout(),
 	})
