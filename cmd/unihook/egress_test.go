@@ -47,7 +47,7 @@ func (p *peers) addresses() map[string]string {
 type attempted struct {
 	ID, Event, Status string
 	Attempts          []struct {
-		Status                                                          int
+		Status                                                         int
 		URL, Failure, Error, LocalAddress, RemoteAddress, ResponseBody string
 	}
 }
