@@ -337,9 +337,11 @@ func TestPublish_Places(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
+			b.queue.mu.Lock() // the last hint follows its 202
 			if len(b.queue.lanes) == 0 {
 				t.Error("nobody was told of the lane")
 			}
+			b.queue.mu.Unlock()
 		}
 	})
 
