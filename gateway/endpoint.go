@@ -68,6 +68,9 @@ type EndpointState struct {
 	TurnAt Time `json:"turnAt" bson:"turnAt,omitempty"`
 	// NextAllowed is the earliest next request of a rate-limited endpoint, in microseconds since 1970.
 	NextAllowed int64 `json:"nextAllowed" bson:"nextAllowed"`
+	// Draining is true while what waited for the end of a quarantine, or for a save, goes out at a bounded rate; until
+	// the lane is empty.
+	Draining bool `json:"draining,omitempty" bson:"draining,omitempty"`
 }
 
 // Health is the state as people see it; waiting is counted apart.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -154,7 +155,7 @@ func (w *Worker) markOnce(ctx context.Context) error {
 	}
 	w.log.Info("the queue is new or was wiped; all claims are fed again")
 	w.feeder.lost.Store(int64(w.now().Add(gateway.ClaimFor)))
-	return errors.Join(w.feedOnce(ctx), w.sweepAll(ctx))
+	return w.sweepAll(ctx)
 }
 
 // sweepEvery is how often lanes are looked for that nobody works though deliveries are parked in them; sweepMost
@@ -165,13 +166,22 @@ const (
 )
 
 // sweeper remembers where the last sweep ended.
-type sweeper struct{ after string }
+type sweeper struct {
+	mu    sync.Mutex
+	after string
+}
 
 // sweepOnce has those lanes looked at, so that no parked delivery is left alone whatever hint was lost.
 func (w *Worker) sweepOnce(ctx context.Context) error {
 	if w.stopping() || w.writer.away() {
 		return nil
 	}
+	w.sweeper.mu.Lock()
+	defer w.sweeper.mu.Unlock()
+	return w.sweep(ctx)
+}
+
+func (w *Worker) sweep(ctx context.Context) error {
 	var ids []string
 	for len(ids) < sweepMost {
 		endpoint, err := w.store.NextLane(ctx, w.sweeper.after)
@@ -202,6 +212,8 @@ func (w *Worker) sweepOnce(ctx context.Context) error {
 
 // sweepAll sweeps from the start, after hints were lost.
 func (w *Worker) sweepAll(ctx context.Context) error {
+	w.sweeper.mu.Lock()
+	defer w.sweeper.mu.Unlock()
 	w.sweeper.after = ""
-	return w.sweepOnce(ctx)
+	return w.sweep(ctx)
 }

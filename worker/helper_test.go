@@ -233,9 +233,22 @@ func (b *bench) eventually(what string, is func() bool) {
 		select {
 		case <-tick.C:
 		case <-end:
-			b.t.Fatalf("in %v it did not happen: %s", patience, what)
+			b.t.Fatalf("in %v it did not happen: %s; of what is pending: %s", patience, what, b.pending())
 		}
 	}
+}
+
+// pending describes some of what is pending, and the lanes.
+func (b *bench) pending() (text string) {
+	list, _, err := b.store.ListDeliveries(context.Background(), gateway.Everyone(),
+		gateway.DeliveryFilter{Statuses: []gateway.DeliveryStatus{gateway.Pending}, Oldest: true}, gateway.Page{Limit: 5})
+	if err != nil {
+		return err.Error()
+	}
+	for _, d := range list {
+		text += fmt.Sprintf("\n%s %s, %d attempts, made %s, next %s, %+v, endpoint %+v", d.ID, d.Reason, d.AttemptCount, d.CreatedAt, d.NextAttemptAt, d.Place, b.state(d.Endpoint))
+	}
+	return text
 }
 
 // settled waits until nothing is pending.

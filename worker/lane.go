@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +59,8 @@ type lane struct {
 	events    map[string]gateway.Event
 	live      *gateway.Live
 	flying    map[string]bool
-	pace      pace
+	draining  bool
+	pace      pace // of a drain
 	limited   pace // rateLimit
 	idleSince time.Time
 	pauseTill time.Time
@@ -207,6 +209,7 @@ func (l *lane) look(ctx context.Context) (gateway.EndpointState, error) {
 	}
 	l.lookedAt = time.Now()
 	state := known[l.endpoint]
+	l.draining = state.Draining
 	l.live = lives[l.webhook]
 	was := l.mode
 	l.mode = modeOf(webhookOf(l.live), l.endpoint, state, l.w.now())
@@ -397,15 +400,51 @@ func (l *lane) fill(ctx context.Context) error {
 		return err
 	}
 	l.heads = heads
-	if l.mode.kind == flowing {
-		l.show(ctx)
-		return l.measure(ctx)
+	if l.mode.kind != flowing {
+		return nil
 	}
-	return nil
+	if err := l.drain(ctx); err != nil {
+		l.again()
+		return err
+	}
+	return l.measure(ctx)
 }
 
-// measure sets the pace: the fastest that what waits has asked for since the lane began to drain.
+// drain begins one when what waits was held back for another reason than its own endpoint's order, rate or slots. It is
+// stored first, so that another owner goes on at a bounded rate; then what waits tells its new reason.
+func (l *lane) drain(ctx context.Context) error {
+	if !slices.ContainsFunc(l.heads, wasHeld) {
+		return nil
+	}
+	if !l.draining {
+		_, err := l.w.states.change(ctx, change{endpoint: l.endpoint, organisation: l.organisation, webhook: l.webhook,
+			next: func(s gateway.EndpointState) (gateway.EndpointState, bool) {
+				changed := !s.Draining
+				s.Draining = true
+				return s, changed
+			}})
+		if err != nil {
+			return err
+		}
+		l.draining = true
+	}
+	if len(l.heads) < 2 || l.w.opts.Clock().Sub(l.shownAt).Abs() < laneRest {
+		return nil
+	}
+	l.shownAt = l.w.opts.Clock()
+	return l.w.repark(ctx, l.endpoint, l.mode)
+}
+
+func wasHeld(d gateway.Delivery) bool {
+	return d.Reason == gateway.InQuarantine || d.Reason == gateway.EndpointGone || d.Reason == gateway.WebhookInactive
+}
+
+// measure sets the pace of a drain: the fastest that what waits has asked for since it began.
 func (l *lane) measure(ctx context.Context) error {
+	if !l.draining {
+		l.pace.rate = 0
+		return nil
+	}
 	waiting := len(l.heads)
 	if l.more && time.Since(l.countedAt) > time.Second {
 		counted, err := l.w.store.CountParked(ctx, []string{l.endpoint})
@@ -424,19 +463,4 @@ func (l *lane) measure(ctx context.Context) error {
 	}
 	l.pace.rate = max(l.pace.rate, drainRate(waiting, l.w.now().Sub(oldest.CreatedAt)))
 	return nil
-}
-
-// show corrects the reason of what waits, when it began to wait for another one. It is for people: its faults are
-// made good at the next look.
-func (l *lane) show(ctx context.Context) {
-	if len(l.heads) < 2 || l.w.opts.Clock().Sub(l.shownAt).Abs() < laneRest {
-		return
-	}
-	switch l.heads[len(l.heads)-1].Reason {
-	case gateway.InQuarantine, gateway.EndpointGone, gateway.WebhookInactive:
-		l.shownAt = l.w.opts.Clock()
-		if err := l.w.repark(ctx, l.endpoint, l.mode); err != nil {
-			l.w.log.Warn("a lane's reason is not shown", "endpoint", l.endpoint, "error", err)
-		}
-	}
 }

@@ -31,6 +31,7 @@ func release(s gateway.EndpointState, owner string, turn gateway.Time, inLane bo
 	}
 	s.Owner, s.OwnerUntil = "", 0
 	s.InLane, s.TurnAt = inLane, turn
+	s.Draining = s.Draining && inLane
 	return s, true
 }
 

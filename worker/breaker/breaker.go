@@ -72,6 +72,7 @@ func succeeded(s gateway.EndpointState, outcome Outcome, now gateway.Time) (gate
 		return s, Nothing
 	}
 	s.ConsecutiveFailures, s.QuarantinedSince, s.QuarantinedUntil, s.Cooldown = 0, 0, 0, 0
+	s.Draining = true
 	return turn(s, now), Recovered
 }
 

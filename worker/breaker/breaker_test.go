@@ -54,6 +54,9 @@ func TestAfter_QuarantineFromItsStartToItsEnd(t *testing.T) {
 			t.Fatalf("%s: health is %s, want %s", step.name, got, step.status)
 		}
 	}
+	if !s.Draining {
+		t.Error("what waited does not drain at a bounded rate")
+	}
 	if !s.InLane || s.TurnAt != 5+6*60_000 {
 		t.Errorf("after the probe the lane's turn is at %d (in lane: %v), want at once", s.TurnAt, s.InLane)
 	}
