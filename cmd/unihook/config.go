@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,14 +67,16 @@ type settings struct {
 
 // egressSettings are about how requests leave and where to.
 type egressSettings struct {
-	EgressIP       []netip.Addr `name:"egress-ip" env:"UNIHOOK_EGRESS_IP" help:"Addresses of this machine to send from."`
-	EgressProxy    string       `env:"UNIHOOK_EGRESS_PROXY" help:"Proxy to send through, https://token@host:port."`
-	EgressPublicIP []netip.Addr `name:"egress-public-ip" env:"UNIHOOK_EGRESS_PUBLIC_IP" help:"Addresses that receivers see, where they are not the bound ones."`
-	EgressUpcoming []string     `env:"UNIHOOK_EGRESS_UPCOMING" help:"Addresses to come, each address@date."`
-	AllowHTTP      bool         `name:"allow-http" env:"UNIHOOK_ALLOW_HTTP" help:"Take http:// targets."`
-	AllowPort      []uint16     `env:"UNIHOOK_ALLOW_PORT" help:"Ports of targets to open in addition."`
-	AllowNetwork   []string     `env:"UNIHOOK_ALLOW_NETWORK" help:"[organisation=]CIDR[@port] that targets may be in though not public."`
-	CAFile         string       `name:"ca-file" env:"UNIHOOK_CA_FILE" help:"Extra roots (PEM) to trust for targets."`
+	EgressIP        []netip.Addr `name:"egress-ip" env:"UNIHOOK_EGRESS_IP" help:"Addresses of this machine to send from."`
+	EgressProxy     string       `env:"UNIHOOK_EGRESS_PROXY" help:"Proxy to send through, https://token@host:port."`
+	EgressProxyCert string       `env:"UNIHOOK_EGRESS_PROXY_CERT" help:"Certificate file (PEM) to show to a proxy with --client-ca."`
+	EgressProxyKey  string       `env:"UNIHOOK_EGRESS_PROXY_KEY" help:"Key file (PEM) of that certificate."`
+	EgressPublicIP  []netip.Addr `name:"egress-public-ip" env:"UNIHOOK_EGRESS_PUBLIC_IP" help:"Addresses that receivers see, where they are not the bound ones."`
+	EgressUpcoming  []string     `env:"UNIHOOK_EGRESS_UPCOMING" help:"Addresses to come, each address@date."`
+	AllowHTTP       bool         `name:"allow-http" env:"UNIHOOK_ALLOW_HTTP" help:"Take http:// targets."`
+	AllowPort       []uint16     `env:"UNIHOOK_ALLOW_PORT" help:"Ports of targets to open in addition."`
+	AllowNetwork    []string     `env:"UNIHOOK_ALLOW_NETWORK" help:"[organisation=]CIDR[@port] that targets may be in though not public."`
+	CAFile          string       `name:"ca-file" env:"UNIHOOK_CA_FILE" help:"Extra roots (PEM) to trust for targets."`
 }
 
 // secretVariables also have a form with _FILE, which names a file that holds the value.
@@ -207,6 +211,44 @@ func (s *egressSettings) upcoming() ([]gateway.UpcomingAddress, error) {
 		list = append(list, gateway.UpcomingAddress{Address: addr, From: date})
 	}
 	return list, nil
+}
+
+// client makes what calls targets. Elsewhere says that it will call none.
+func (s *egressSettings) client(policy *egress.Policy, elsewhere bool) (*egress.Client, error) {
+	roots, err := s.roots()
+	if err != nil {
+		return nil, err
+	}
+	o := egress.Options{
+		Policy: policy, SourceIPs: s.EgressIP, Elsewhere: elsewhere, ProxyURL: s.EgressProxy, RootCAs: roots, UserAgent: userAgent,
+	}
+	if s.EgressProxyCert != "" || s.EgressProxyKey != "" {
+		pair, err := tls.LoadX509KeyPair(s.EgressProxyCert, s.EgressProxyKey)
+		if err != nil {
+			return nil, fmt.Errorf("reading --egress-proxy-cert and --egress-proxy-key: %w", err)
+		}
+		o.ProxyCertificate = &pair
+	}
+	client, err := egress.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("preparing egress: %w", err)
+	}
+	return client, nil
+}
+
+// ownAddresses are all that --egress-* names: what we are, or will be, known by is no target.
+func (s *egressSettings) ownAddresses() ([]netip.Addr, error) {
+	own := append(slices.Clone(s.EgressIP), s.EgressPublicIP...)
+	upcoming, err := s.upcoming()
+	for _, u := range upcoming {
+		own = append(own, u.Address)
+	}
+	if u, err := url.Parse(s.EgressProxy); err == nil {
+		if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
+			own = append(own, addr)
+		}
+	}
+	return own, err
 }
 
 // roots reads --ca-file.

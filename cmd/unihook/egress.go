@@ -94,13 +94,9 @@ func (c *checkCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	roots, err := c.roots()
+	client, err := c.client(policy, false)
 	if err != nil {
 		return err
-	}
-	client, err := egress.New(egress.Options{Policy: policy, SourceIPs: c.EgressIP, ProxyURL: c.EgressProxy, RootCAs: roots, UserAgent: userAgent})
-	if err != nil {
-		return fmt.Errorf("preparing egress: %w", err)
 	}
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, proofTimeout)

@@ -169,17 +169,10 @@ func (n *node) openEgress(ctx context.Context, listener net.Listener) (err error
 	if n.policy, err = s.policy(listener); err != nil {
 		return err
 	}
-	roots, err := s.roots()
-	if err != nil {
+	if n.client, err = s.client(n.policy, n.role == roleAPI); err != nil {
 		return err
 	}
-	n.client, err = egress.New(egress.Options{
-		Policy: n.policy, SourceIPs: s.EgressIP, Elsewhere: n.role == roleAPI, ProxyURL: s.EgressProxy, RootCAs: roots, UserAgent: userAgent,
-	})
-	if err != nil {
-		return fmt.Errorf("preparing egress: %w", err)
-	}
-	// New has checked the addresses. A proxy that is not there yet keeps nobody from starting: until it is, this process
+	// The addresses were checked. A proxy that is not there yet keeps nobody from starting: until it is, this process
 	// is not ready, and never goes round it.
 	if s.EgressProxy != "" {
 		if err := n.client.Check(ctx); err != nil {
@@ -198,8 +191,11 @@ func (s *egressSettings) policy(listener net.Listener) (*egress.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &egress.Policy{AllowHTTP: s.AllowHTTP, AllowPorts: s.AllowPort, Networks: networks}
-	p.Own = append(append(p.Own, s.EgressIP...), s.EgressPublicIP...)
+	own, err := s.ownAddresses()
+	if err != nil {
+		return nil, err
+	}
+	p := &egress.Policy{AllowHTTP: s.AllowHTTP, AllowPorts: s.AllowPort, Networks: networks, Own: own}
 	if listener != nil {
 		if at, ok := listener.Addr().(*net.TCPAddr); ok {
 			p.Listeners = []netip.AddrPort{at.AddrPort()}
