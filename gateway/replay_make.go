@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -141,10 +143,36 @@ func (g *Gateway) CancelReplay(ctx context.Context, a Actor, r Replay) (Replay, 
 	return r, away(g.countReplay(ctx, &r))
 }
 
-// ReplaySources is the worker's: the next deliveries that a running replay makes anew, oldest first, after the place
-// that the replay remembers.
+// replayMoment bounds the sources that are read at once to keep the order of those that one moment accepted.
+const replayMoment = 4000
+
+// ReplaySources is the worker's: the next deliveries that a running replay makes anew, in the order of acceptance, after
+// the place that the replay remembers. A store lists those of one millisecond in no order: a page ends between two
+// milliseconds, and is longer than limit where one alone has more.
 func (g *Gateway) ReplaySources(ctx context.Context, r Replay, limit int) (list []Delivery, next string, err error) {
-	return g.Store.ListDeliveries(ctx, Only(r.Organisation), r.sources(), Page{Limit: limit, After: r.After})
+	for {
+		list, next, err = g.Store.ListDeliveries(ctx, Only(r.Organisation), r.sources(), Page{Limit: limit, After: r.After})
+		if err != nil {
+			return nil, "", err
+		}
+		if next == "" {
+			break
+		}
+		last := list[len(list)-1].CreatedAt
+		if whole := slices.IndexFunc(list, func(d Delivery) bool { return d.CreatedAt == last }); whole > 0 {
+			list = list[:whole]
+			next = list[whole-1].ID
+			break
+		}
+		if limit >= replayMoment {
+			break
+		}
+		limit *= 4
+	}
+	slices.SortStableFunc(list, func(a, b Delivery) int {
+		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.Order, b.Order))
+	})
+	return list, next, nil
 }
 
 // Replayed makes the new deliveries of a replay's sources, spare, in the order given. Those of endpoints that the
@@ -172,7 +200,7 @@ func (g *Gateway) Replayed(ctx context.Context, r Replay, sources []Delivery) ([
 		}
 		d := r.again(source, At(now))
 		d.Order = fmt.Sprintf("%016x%04x", now.UnixMicro(), i)
-		d.Place.Turn = d.CreatedAt.Add(time.Duration(len(list)) * turnStep)
+		d.Place.Turn = d.NextAttemptAt.Add(time.Duration(len(list)) * turnStep)
 		if !r.Original {
 			d.Shape, d.WebhookRevision = sel.own.ID, stored.Revision
 			if m, ok := sel.shapeFor(d.Product, d.Type); ok {
@@ -185,12 +213,13 @@ func (g *Gateway) Replayed(ctx context.Context, r Replay, sources []Delivery) ([
 }
 
 // again is a delivery of the same event to the same endpoint. Its id depends on the source as well as on the replay:
-// what a replay made counts in a later one, and an event may then have several sources.
+// what a replay made counts in a later one, and an event may then have several sources. It counts as created when the
+// replay was asked for, which is the time in its id: lists and windows go by both.
 func (r Replay) again(source Delivery, now Time) Delivery {
 	return Delivery{
 		ID:    DeliveryID(r.CreatedAt, r.Organisation, source.Event, source.Endpoint, r.ID+"/"+source.ID),
 		Event: source.Event, Organisation: r.Organisation, Webhook: r.Webhook, Endpoint: source.Endpoint,
 		WebhookRevision: source.WebhookRevision, Replay: &r.ID, Product: source.Product, Type: source.Type,
-		Status: Pending, Reason: Scheduled, NextAttemptAt: now, CreatedAt: now, Shape: source.Shape,
+		Status: Pending, Reason: Scheduled, NextAttemptAt: now, CreatedAt: r.CreatedAt, Shape: source.Shape,
 	}
 }
