@@ -108,7 +108,7 @@ func (g *Gateway) RetryDelivery(ctx context.Context, a Actor, d Delivery) error 
 		return Refuse(Conflict, "the webhook is inactive: activate it first")
 	case !hasEndpoint(stored, d.Endpoint):
 		return Refuse(Conflict, "the webhook does not have this endpoint any more")
-	case d.Status == Pending && d.Place.Run != "" && d.Place.LookAt > g.now():
+	case g.inFlight(d):
 		return Refuse(Conflict, "the delivery is in flight")
 	}
 	job := Job{ID: retryJob(d.ID), Kind: JobRetry, Organisation: d.Organisation, Ref: d.ID, TurnAt: g.now()}

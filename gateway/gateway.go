@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/unihook/unihook/gateway/egress"
@@ -70,6 +71,19 @@ type Gateway struct {
 	keys      *keyCache
 	previews  chan struct{}
 	tries     tries
+	flying    atomic.Pointer[func(delivery string) bool]
+}
+
+// InFlightHere has has asked whether this process is at a delivery. What a lane sends has no claim in the store that
+// would tell; where the worker is another process a retry of it is taken, and made after it.
+func (g *Gateway) InFlightHere(has func(delivery string) bool) { g.flying.Store(&has) }
+
+func (g *Gateway) inFlight(d Delivery) bool {
+	if d.Status == Pending && d.Place.Run != "" && d.Place.LookAt > g.now() {
+		return true
+	}
+	has := g.flying.Load()
+	return has != nil && (*has)(d.ID)
 }
 
 // New checks the options, fills in defaults and starts the loops that Close ends.

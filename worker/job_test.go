@@ -252,3 +252,23 @@ func TestGoneRetry_IsAFailureLikeAnyOther(t *testing.T) {
 		t.Errorf("the endpoint is closed: %+v", s)
 	}
 }
+
+func TestRetry_OfWhatALaneSends_IsRefused(t *testing.T) {
+	b := open(t)
+	let := make(chan struct{})
+	r := receive(t, func(http.ResponseWriter, *http.Request) { <-let })
+	b.organisation("org_a")
+	b.webhook("org_a", ordered, r.URL)
+	b.run()
+	b.publish("org_a", 1)
+	r.next(t)
+	err := b.gateway.RetryDelivery(t.Context(), operator, b.deliveries(gateway.DeliveryFilter{})[0])
+	close(let)
+	if !gateway.IsKind(err, gateway.Conflict) {
+		t.Errorf("got %v, want a conflict", err)
+	}
+	b.settled()
+	if got := len(r.ledger()); got != 1 {
+		t.Errorf("%d requests", got)
+	}
+}

@@ -8,12 +8,16 @@ import (
 
 // Bounds of the purge: small steps with pauses, so that nobody notices it.
 const (
-	purgeEvery = time.Minute
 	purgeStep  = 500
 	purgePause = 20 * time.Millisecond
 	// purgeMost bounds the steps of one kind in one pass.
 	purgeMost = 400
 )
+
+// purgeEvery is how often: each minute, or more often where things are kept for minutes.
+func purgeEvery(retention time.Duration) time.Duration {
+	return min(max(retention/20, time.Second), time.Minute)
+}
 
 // purgeOnce ends deliveries that are older than the retention, removes what was kept for as long, and destroys rotated
 // secrets.

@@ -116,6 +116,7 @@ func New(o Options) (*Worker, error) {
 	w.writer.told = w.healthChanged
 	w.lanes = newLanes()
 	w.cut, w.cutAll = context.WithCancel(context.Background())
+	o.Gateway.InFlightHere(w.flights.has)
 	return w, nil
 }
 
@@ -144,7 +145,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 	for _, l := range []loop{
-		{feedEvery, w.feedOnce}, {markEvery, w.markOnce}, {renewEvery, w.renewOnce}, {sweepEvery, w.sweepOnce}, {purgeEvery, w.purgeOnce},
+		{feedEvery, w.feedOnce}, {markEvery, w.markOnce}, {renewEvery, w.renewOnce}, {sweepEvery, w.sweepOnce}, {purgeEvery(w.opts.Retention), w.purgeOnce},
 	} {
 		loops.Go(func() { w.loop(ctx, l) })
 	}
