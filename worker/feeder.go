@@ -27,8 +27,9 @@ const (
 	feedPatience = 3 * time.Second
 )
 
-// feeder remembers what a wiped queue lost.
+// feeder remembers what a wiped queue lost, and when it looks again.
 type feeder struct {
+	lanes, jobs, due, spare pause
 	// lost is the latest end of the claims whose tasks are lost, in Unix milliseconds; zero when none are.
 	lost atomic.Int64
 }
@@ -44,6 +45,9 @@ func (w *Worker) feedOnce(ctx context.Context) error {
 		for _, d := range w.dropped.take() {
 			w.takeRun(ctx, d.run, d.ids)
 		}
+	}
+	if w.opts.Queue.Behind() >= feedBehind {
+		w.feeder.spare.wake() // there may be spare ones by now, and they are next
 	}
 	for w.opts.Queue.Behind() < feedBehind && !w.stopping() {
 		more, fault := w.feedDeliveries(ctx)
@@ -64,18 +68,16 @@ func (w *Worker) feedDeliveries(ctx context.Context) (more bool, err error) {
 	}
 	lost := gateway.Time(w.feeder.lost.Load())
 	claims = max(claims, lost)
-	// What is in flight here is not fed, and must not hide what comes after it.
-	due, err := w.store.Due(ctx, now, claims, feedMost+w.flights.count())
+	due, err := w.listDue(ctx, now, claims, lost != 0)
 	if err != nil {
-		return false, fmt.Errorf("listing what is due: %w", err)
+		return false, err
 	}
-	due = slices.DeleteFunc(due, func(d gateway.Delivery) bool { return w.flights.has(d.ID) })
-	due = due[:min(len(due), feedMost)]
-	if left := feedMost - len(due); left > 0 && lost == 0 {
+	if left := feedMost - len(due); left > 0 && lost == 0 && !w.feeder.spare.rests() {
 		spare, err := w.store.Spare(ctx, left)
 		if err != nil {
 			return false, fmt.Errorf("listing what is spare: %w", err)
 		}
+		w.feeder.spare.read(len(spare))
 		due = append(due, spare...)
 	}
 	if len(due) < feedMost && lost != 0 {
@@ -83,6 +85,26 @@ func (w *Worker) feedDeliveries(ctx context.Context) (more bool, err error) {
 	}
 	// The new claims end after those that are lost, so that the next pass does not find them again.
 	return lost != 0 && len(due) == feedMost, w.feed(ctx, due, max(now.Add(gateway.ClaimFor), lost.Add(time.Millisecond)))
+}
+
+// listDue is what is due and not in flight here, which must not hide what comes after it. Must reads in any case.
+func (w *Worker) listDue(ctx context.Context, now, claims gateway.Time, must bool) ([]gateway.Delivery, error) {
+	if w.feeder.due.rests() && !must {
+		return nil, nil
+	}
+	list, err := w.store.Due(ctx, now.Add(feedAhead), claims.Add(feedAhead), feedMost+w.flights.count())
+	if err != nil {
+		return nil, fmt.Errorf("listing what is due: %w", err)
+	}
+	w.feeder.due.read(len(list))
+	list = slices.DeleteFunc(list, func(d gateway.Delivery) bool {
+		end := now
+		if d.Place.Run != "" {
+			end = claims
+		}
+		return d.Place.LookAt > end || w.flights.has(d.ID)
+	})
+	return list[:min(len(list), feedMost)], nil
 }
 
 // feed claims deliveries for new runs and queues these.
@@ -118,24 +140,38 @@ func (w *Worker) feed(ctx context.Context, list []gateway.Delivery, until gatewa
 
 // feedLanes has lanes looked at whose turn has come.
 func (w *Worker) feedLanes(ctx context.Context) error {
-	list, err := w.store.DueLanes(ctx, w.now(), feedLanes)
+	if w.feeder.lanes.rests() {
+		return nil
+	}
+	now := w.now()
+	list, err := w.store.DueLanes(ctx, now.Add(feedAhead), feedLanes)
 	if err != nil {
 		return fmt.Errorf("listing lanes whose turn has come: %w", err)
 	}
+	w.feeder.lanes.read(len(list))
 	for _, s := range list {
-		w.takeLane(ctx, s.ID)
+		if s.TurnAt <= now {
+			w.takeLane(ctx, s.ID)
+		}
 	}
 	return nil
 }
 
 // feedJobs has jobs done that are due.
 func (w *Worker) feedJobs(ctx context.Context) error {
-	list, err := w.store.DueJobs(ctx, w.now(), feedJobs)
+	if w.feeder.jobs.rests() {
+		return nil
+	}
+	now := w.now()
+	list, err := w.store.DueJobs(ctx, now.Add(feedAhead), feedJobs)
 	if err != nil {
 		return fmt.Errorf("listing jobs that are due: %w", err)
 	}
+	w.feeder.jobs.read(len(list))
 	for _, j := range list {
-		w.takeJob(ctx, j.ID)
+		if j.TurnAt <= now {
+			w.takeJob(ctx, j.ID)
+		}
 	}
 	return nil
 }

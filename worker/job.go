@@ -64,6 +64,7 @@ func (w *Worker) swapJob(ctx context.Context, j gateway.Job) (gateway.Job, bool,
 	if errors.Is(err, gateway.ErrStale) || errors.Is(err, gateway.ErrNotFound) {
 		return j, false, nil
 	}
+	w.feeder.jobs.expect(j.TurnAt, w.now())
 	j.Version++
 	return j, err == nil, err
 }

@@ -98,6 +98,9 @@ const putBackFor = time.Second
 
 // landed frees what an attempt held.
 func (w *Worker) landed(s shot, v *verdict) {
+	if v != nil && v.status == gateway.Pending && !v.keepLane {
+		w.feeder.due.expect(v.next, w.now())
+	}
 	w.flights.release(s.delivery.ID)
 	if s.slot != nil {
 		w.slots.give(*s.slot, s.begun, time.Now(), v != nil && v.failure == "")

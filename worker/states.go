@@ -19,6 +19,8 @@ const statesKept = 50_000
 type states struct {
 	store gateway.Endpoints
 	clock func() time.Time
+	// turns is told the turn of each state that was written.
+	turns func(gateway.Time)
 
 	mu sync.Mutex
 	by map[string]seenState
@@ -30,7 +32,7 @@ type seenState struct {
 }
 
 func newStates(store gateway.Endpoints, clock func() time.Time) *states {
-	return &states{store: store, clock: clock, by: map[string]seenState{}}
+	return &states{store: store, clock: clock, turns: func(gateway.Time) {}, by: map[string]seenState{}}
 }
 
 // change is one state to be changed. Next is pure: it may be asked several times, and answers false where nothing is
@@ -160,6 +162,7 @@ func (s *states) swap(ctx context.Context, swaps []gateway.EndpointState) (stale
 	for _, state := range swaps {
 		state.Version++
 		written[state.ID] = state
+		s.turns(state.TurnAt)
 	}
 	for _, id := range stale {
 		delete(written, id)

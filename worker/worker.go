@@ -111,6 +111,7 @@ func New(o Options) (*Worker, error) {
 	}
 	w := &Worker{opts: o, store: o.Store, log: o.Log, flights: newFlights(), slots: newSlots(o.Concurrency), stop: make(chan struct{})}
 	w.states = newStates(o.Store, o.Clock)
+	w.states.turns = func(at gateway.Time) { w.feeder.lanes.expect(at, w.now()) }
 	w.writer = newWriter(o.Store, w.states, o.Clock)
 	w.writer.log = func(msg string, err error) { w.log.Error(msg, "error", err) }
 	w.writer.told = w.healthChanged
