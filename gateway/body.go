@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/unihook/unihook/gateway/sign"
 	"github.com/unihook/unihook/mapping"
@@ -151,7 +152,7 @@ func eventBody(e Event) []byte {
 	b = append(b, `,"product":`...)
 	b = appendString(b, e.Product)
 	b = append(b, `,"createdAt":"`...)
-	b = e.CreatedAt.Time().AppendFormat(b, timeFormat)
+	b = time.UnixMilli(int64(e.CreatedAt)).UTC().AppendFormat(b, timeFormat) // zero is 1970 here: an event was always made
 	b = append(b, `","organisation":`...)
 	b = appendString(b, e.Organisation)
 	if e.Account != "" {

@@ -23,16 +23,33 @@ func At(t time.Time) Time {
 	return Time(t.UnixMilli())
 }
 
-var timeShape = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$`)
+var timeShape = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
-// ParseTime reads any RFC 3339 time.
+// ParseTime reads any RFC 3339 time whose year in UTC has four digits. A leap second is the first second of the next
+// month.
 func ParseTime(text string) (Time, error) {
-	// Go's parser takes a comma and single digits, which the standard does not, and no small letters, which it does.
-	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(text))
-	if err != nil || !timeShape.MatchString(text) {
-		return 0, fmt.Errorf("%q is not an RFC 3339 time such as 2026-05-18T10:32:14Z", text)
+	const leap, before, at = ":60", ":59", len("2006-01-02T15:04")
+	fault := fmt.Errorf("%q is not an RFC 3339 time such as 2026-05-18T10:32:14Z", text)
+	if !timeShape.MatchString(text) {
+		return 0, fault
 	}
-	return At(t), nil
+	// Go's parser takes a comma and single digits, which the standard does not, and no small letters, which it does.
+	upper, isLeap := strings.ToUpper(text), text[at:at+len(leap)] == leap
+	if isLeap {
+		upper = upper[:at] + before + upper[at+len(leap):]
+	}
+	t, err := time.Parse(time.RFC3339Nano, upper)
+	if isLeap {
+		t = t.Add(time.Second)
+	}
+	u := t.UTC()
+	switch {
+	case err != nil, u.Year() < 0, u.Year() > 9999:
+		return 0, fault
+	case isLeap && (u.Day() != 1 || u.Hour() != 0 || u.Minute() != 0):
+		return 0, fault
+	}
+	return Time(u.UnixMilli()), nil
 }
 
 // Time is t as Go's own type, in UTC; zero for never.
