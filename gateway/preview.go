@@ -81,7 +81,6 @@ func (g *Gateway) readPreview(ctx context.Context, a Actor, in PreviewInput, f *
 	p.about, _ = g.Catalogue.Event(e.Product, e.Type)
 	payload := in.Payload.Or(PayloadEvent, PayloadEvent)
 	checkPayload(f, "/payload", payload)
-	p.shape = previewShape(f, payload, in.Mapping)
 	organisation, fault, err := g.previewOwner(ctx, a, in)
 	if err != nil {
 		return p, err
@@ -90,6 +89,7 @@ func (g *Gateway) readPreview(ctx context.Context, a Actor, in PreviewInput, f *
 		f.add("/organisation", "organisation_missing", fault)
 	}
 	e.Organisation = organisation
+	p.shape = previewShape(f, previewWebhook(e, payload), in.Mapping)
 	p.event, err = g.previewEvent(ctx, in, e, p.about, f)
 	return p, err
 }
@@ -103,8 +103,16 @@ func checkPayload(f *faults, pointer, payload string) {
 	}
 }
 
+// previewWebhook stands in for the webhook that the mapping is made for: what a unified body tells of it.
+func previewWebhook(e Event, payload string) Webhook {
+	return Webhook{
+		ID: PrefixWebhook + "example", Name: "Example", Organisation: e.Organisation, Payload: payload,
+		Events: []Selection{{Product: e.Product, Type: e.Type}}, CreatedAt: e.CreatedAt, UpdatedAt: e.CreatedAt,
+	}
+}
+
 // previewShape compiles the mapping; its faults are pointed at below /mapping.
-func previewShape(f *faults, payload string, text Optional[RawJSON]) *made {
+func previewShape(f *faults, w Webhook, text Optional[RawJSON]) *made {
 	rules := []mapping.Rule{}
 	if text.Set && !text.Null {
 		var err error
@@ -113,16 +121,12 @@ func previewShape(f *faults, payload string, text Optional[RawJSON]) *made {
 			return nil
 		}
 	}
-	var facts []byte
-	if payload == PayloadUnified {
-		facts = unifiedFacts(Webhook{ID: PrefixWebhook + "example", Payload: payload})
-	}
-	shape, err := newShape(payload, rules, facts)
+	shape, err := newShape(w.Payload, rules, unifiedFacts(w))
 	if err != nil {
 		addRuleFaults(f, err, func(i int) string { return "/mapping/" + strconv.Itoa(i) }, "/mapping")
 		return nil
 	}
-	if payload == PayloadUnified && (shape.mapping.Touches("nonce") || shape.mapping.Touches("sig")) {
+	if w.Payload == PayloadUnified && (shape.mapping.Touches("nonce") || shape.mapping.Touches("sig")) {
 		f.add("/mapping", "signature_touched", "no rule may touch nonce and sig: they sign the body")
 	}
 	return shape
@@ -243,7 +247,9 @@ func dataKeys(payload, path string) ([]string, bool) {
 	}
 	skip := map[string][]string{PayloadEvent: {"data"}, PayloadUnified: {"data", "#"}}[payload]
 	var keys []string
+	var numbers []bool
 	for _, s := range segments {
+		numbers = append(numbers, s.Index >= 0)
 		switch {
 		case s.Every:
 			keys = append(keys, "#")
@@ -254,10 +260,11 @@ func dataKeys(payload, path string) ([]string, bool) {
 		}
 	}
 	for _, want := range skip {
-		if len(keys) == 0 || keys[0] != want {
+		// A number leads to one of the items, of which each is the event's data.
+		if len(keys) == 0 || keys[0] != want && (want != "#" || !numbers[0]) {
 			return nil, false
 		}
-		keys = keys[1:]
+		keys, numbers = keys[1:], numbers[1:]
 	}
 	return keys, true
 }

@@ -429,6 +429,23 @@ func TestPreview(t *testing.T) {
 			t.Errorf("got changes %+v", p.Changes)
 		}
 	})
+	t.Run("UnifiedBody_TellsOfAWebhookOfTheOrganisation", func(t *testing.T) {
+		p, err := b.Preview(t.Context(), customer, body(gateway.PreviewInput{
+			Product: gateway.Given("payments"), Type: gateway.Given("paiement.success"), Payload: gateway.Given("unified"),
+			Mapping: gateway.Given(gateway.RawJSON(`[{"op":"remove","path":"data.0.id"}]`)),
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := `"webhook":{"id":"wh_example","name":"Example","organisation":"org_a","events":["payments/paiement.success"],"accounts":[],` +
+			`"createdAt":"2026-05-18T10:32:14.000Z","updatedAt":"2026-05-18T10:32:14.000Z"}`
+		if !strings.Contains(p.Body, want) {
+			t.Errorf("got %s, want %s in it", p.Body, want)
+		}
+		if len(p.Warnings) != 1 || p.Warnings[0].Code != "required_removed" {
+			t.Errorf("got warnings %+v, want that a required property is removed", p.Warnings)
+		}
+	})
 	t.Run("ContradictingRules_AreRefusedWithTheirPlaces", func(t *testing.T) {
 		_, err := preview(`[{"op":"remove","path":"a"},{"op":"rename","path":"a","to":"b"},{"op":"remove","path":""}]`, `{}`)
 		if got := codes(err); len(got) == 0 || !strings.HasPrefix(got[0], "/mapping/") {
