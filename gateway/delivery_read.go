@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // FindDelivery answers a delivery with its attempts, their bodies and whole URLs.
@@ -19,7 +21,41 @@ func (g *Gateway) FindDelivery(ctx context.Context, a Actor, id string) (Deliver
 	if err == nil {
 		err = g.fillAttempts(ctx, &d)
 	}
+	if err == nil {
+		err = g.showWhy(ctx, []*Delivery{&d})
+	}
 	return d, away(err)
+}
+
+// showWhy gives what waits for a webhook that does not send that reason: what has a time of its own is stored with
+// another one until it is due.
+func (g *Gateway) showWhy(ctx context.Context, list []*Delivery) error {
+	of := map[string][]*Delivery{}
+	for _, d := range list {
+		if d.Status == Pending && !d.Test {
+			of[d.Webhook] = append(of[d.Webhook], d)
+		}
+	}
+	if len(of) == 0 {
+		return nil
+	}
+	webhooks, err := g.Store.WebhooksByID(ctx, slices.Collect(maps.Keys(of)))
+	if err != nil {
+		return fmt.Errorf("reading the webhooks of deliveries: %w", err)
+	}
+	for _, w := range webhooks {
+		if w.Status == Active || w.DeletedAt != 0 {
+			continue
+		}
+		why := WebhookInactive
+		if w.StatusReason == string(EndpointGone) {
+			why = EndpointGone
+		}
+		for _, d := range of[w.ID] {
+			d.Reason = why
+		}
+	}
+	return nil
 }
 
 // fillAttempts puts back what is not stored with an attempt: the body, made again, and the URL beyond its host.
@@ -89,6 +125,13 @@ func (g *Gateway) ListDeliveries(ctx context.Context, a Actor, scope Scope, filt
 	if err == nil && len(list) == 0 {
 		err = g.checkFilter(ctx, scope, filter)
 	}
+	if err == nil {
+		at := make([]*Delivery, len(list))
+		for i := range list {
+			at[i] = &list[i]
+		}
+		err = g.showWhy(ctx, at)
+	}
 	return list, next, away(err)
 }
 
@@ -110,6 +153,11 @@ func (g *Gateway) RetryDelivery(ctx context.Context, a Actor, d Delivery) error 
 		return Refuse(Conflict, "the webhook does not have this endpoint any more")
 	case g.inFlight(d):
 		return Refuse(Conflict, "the delivery is in flight")
+	}
+	if e, err := g.Store.Event(ctx, Only(d.Organisation), d.Event); errors.Is(err, ErrNotFound) || err == nil && e.Erased {
+		return Refuse(Conflict, "the event's data is no more: there is nothing to send")
+	} else if err != nil {
+		return away(fmt.Errorf("reading event %s: %w", d.Event, err))
 	}
 	job := Job{ID: retryJob(d.ID), Kind: JobRetry, Organisation: d.Organisation, Ref: d.ID, TurnAt: g.now()}
 	entry := AuditEntry{Organisation: d.Organisation, Action: "delivery.retried", Object: d.ID}
