@@ -356,5 +356,5 @@ func (s *Store) Replay(ctx context.Context, scope gateway.Scope, id string) (gat
 
 // UpdateReplay replaces a replay that is still running, else ErrStale.
 func (s *Store) UpdateReplay(ctx context.Context, r gateway.Replay) error {
-	return s.replace(ctx, s.replays, and(eq("_id", r.ID), eq("status", string(gateway.ReplayRunning))), r)
+	return s.replace(ctx, s.replays, and(eq("_id", r.ID), eq("organisation", r.Organisation), eq("status", string(gateway.ReplayRunning))), r)
 }
