@@ -45,7 +45,8 @@ func parseURI(uri string) (target, error) {
 		return t, errors.New("the Redis URI begins with redis://, rediss://, unix://, redis-sentinel:// or redis-cluster://")
 	}
 	if err != nil {
-		return t, errors.New("the Redis URI cannot be read: " + strings.ReplaceAll(err.Error(), uri, "(it)"))
+		// The parser's own words quote what it stumbled over, which may be a part of the password.
+		return t, errors.New("the Redis URI cannot be read: it is like redis://user:password@host:6379/0, with what is special in the password percent-encoded")
 	}
 	return t, nil
 }

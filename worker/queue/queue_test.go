@@ -493,6 +493,8 @@ func TestOpen_URIs(t *testing.T) {
 		{uri: "redis-cluster://127.0.0.1:1?addr=127.0.0.2:1", opens: true},
 		{uri: "http://127.0.0.1:1"},
 		{uri: "redis://:s3cret@[bad"},
+		{uri: "redis://:s3cret/is-cut-here@127.0.0.1:1"},
+		{uri: "redis://:a?s3cret=b@127.0.0.1:1"},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // none of them is there
