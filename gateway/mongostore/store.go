@@ -40,8 +40,10 @@ type Options struct {
 
 // Store is the store in MongoDB. It implements gateway.Store.
 type Store struct {
-	client  *mongo.Client
-	timeout time.Duration
+	client   *mongo.Client
+	presence *presence
+	// timeout is for each call; patience is how long a server may be gone before calls get less than that.
+	timeout, patience time.Duration
 
 	organisations, accounts, keys, webhooks  *mongo.Collection
 	shapes, events, deliveries, replays      *mongo.Collection
@@ -70,11 +72,13 @@ func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
 	if opts.SelectionTimeout == 0 {
 		opts.SelectionTimeout = selectionTimeout
 	}
-	client, err := mongo.Connect(clientOptions(uri, opts))
+	var servers presence
+	client, err := mongo.Connect(clientOptions(uri, opts).SetServerMonitor(servers.monitor()))
 	if err != nil {
 		return nil, fmt.Errorf("connecting to MongoDB: %w", err)
 	}
 	s := newStore(client, opts)
+	s.presence = &servers
 	if err := s.prepare(ctx); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("opening the store in MongoDB: %w", err)
@@ -99,7 +103,7 @@ func clientOptions(uri string, opts Options) *options.ClientOptions {
 func newStore(client *mongo.Client, opts Options) *Store {
 	db := client.Database(opts.Database)
 	return &Store{
-		client: client, timeout: opts.Timeout,
+		client: client, timeout: opts.Timeout, patience: opts.SelectionTimeout,
 		organisations: db.Collection("organisations"), accounts: db.Collection("accounts"), keys: db.Collection("keys"),
 		webhooks: db.Collection("webhooks"), shapes: db.Collection("shapes"), events: db.Collection("events"),
 		deliveries: db.Collection("deliveries"), replays: db.Collection("replays"), endpoints: db.Collection("endpoints"),
@@ -127,7 +131,11 @@ func (s *Store) Close() error {
 	return s.client.Disconnect(ctx)
 }
 
-// bound gives a call its time.
+// bound gives a call its time, which is short where it would wait in vain.
 func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, s.timeout)
+	timeout := s.timeout
+	if s.presence.goneFor() > s.patience {
+		timeout = min(timeout, awayTimeout)
+	}
+	return context.WithTimeout(ctx, timeout)
 }
