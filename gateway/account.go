@@ -32,7 +32,9 @@ func (g *Gateway) PutAccount(ctx context.Context, a Actor, id string, in Body[Ac
 	}
 	f.require("/name", name.Set && !name.Null)
 	checkName(&f, "/name", name.Value)
-	checkAccount(&f, "", id)
+	if !soundAccount(id) {
+		f = append(f, Fault{Parameter: "id", Code: "account_malformed", Detail: accountDetail})
+	}
 	if err := f.err(); err != nil {
 		return Account{}, err
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,13 +32,26 @@ const (
 
 // Fault is one thing that is wrong with a body or a query.
 type Fault struct {
-	// Pointer is the JSON Pointer (RFC 6901) of the fault in the body; Parameter names it in a query instead.
-	Pointer   string `json:"pointer,omitempty"`
+	// Pointer is the JSON Pointer (RFC 6901) of the fault in the body, empty for the whole of it; Parameter names it in
+	// a query or a path instead.
+	Pointer   string `json:"pointer"`
 	Parameter string `json:"parameter,omitempty"`
 	// Code is a stable word for programs, such as "path_empty".
 	Code string `json:"code"`
 	// Detail is a sentence for people, which says what to do.
 	Detail string `json:"detail"`
+}
+
+// MarshalJSON writes a pointer, be it that of the whole body, or a parameter.
+func (f Fault) MarshalJSON() ([]byte, error) {
+	type plain Fault // the fields without this method
+	if f.Parameter == "" {
+		return json.Marshal(plain(f))
+	}
+	return json.Marshal(struct {
+		plain
+		Pointer any `json:"pointer,omitempty"`
+	}{plain: plain(f)})
 }
 
 // Error is what the caller did wrong, or must wait for. All other errors are internal and are never shown.

@@ -201,9 +201,16 @@ func (g *Gateway) checkType(f *faults, e Event) {
 
 // checkAccount judges an account's id.
 func checkAccount(f *faults, pointer, id string) {
-	if n := len([]rune(id)); n < 1 || n > maxAccount || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		f.add(pointer, "account_malformed", fmt.Sprintf("an account has 1 to %d characters, none of them a control character", maxAccount))
+	if !soundAccount(id) {
+		f.add(pointer, "account_malformed", accountDetail)
 	}
+}
+
+var accountDetail = fmt.Sprintf("an account has 1 to %d characters, none of them a control character", maxAccount)
+
+func soundAccount(id string) bool {
+	n := len([]rune(id))
+	return n >= 1 && n <= maxAccount && !strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 // checkData judges an event's data, which is kept byte for byte. One that is too large is an Error of its own.

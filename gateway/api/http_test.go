@@ -254,6 +254,7 @@ func TestHTTP_Queries(t *testing.T) {
 	for path, want := range map[string][]string{
 		"/v1/deliveries?limit=0&status=done,failed&since=yesterday&x=1&webhook=a&webhook=b": {
 			"?webhook repeated_parameter", "?x unknown_parameter", "?status unknown_value", "?since malformed", "?limit out_of_range"},
+		"/v1/events?a&b%zz=1":                            {"?b%zz malformed", "?a unknown_parameter"},
 		"/v1/events?limit=201":                           {"?limit out_of_range"},
 		"/v1/events?limit=007":                           {"?limit out_of_range"},
 		"/v1/events?limit=":                              {"?limit out_of_range"},
@@ -296,7 +297,9 @@ func TestHTTP_Batch(t *testing.T) {
 		t.Errorf("lines: %d %s", lines.status, lines.body)
 	}
 	s.call(400, "POST", "/v1/events/batch", `[`)
-	s.call(422, "POST", "/v1/events/batch", `[]`)
+	if whole := s.call(422, "POST", "/v1/events/batch", `[]`); !strings.Contains(string(whole.body), `{"pointer":"","code":"too_few"`) {
+		t.Errorf("a fault of the whole body: %s", whole.body)
+	}
 	s.call(422, "POST", "/v1/events/batch", `{}`)
 	s.call(422, "POST", "/v1/events/batch", `[`+strings.Repeat(`1,`, 1000)+`1]`)
 	if many := s.call(202, "POST", "/v1/events/batch", `[`+strings.Repeat(`1,`, 999)+`1]`); textOf(many.field("data.0.status")) != "422" {

@@ -30,7 +30,7 @@ func parseQuery(raw string, names []string) query {
 	values, err := url.ParseQuery(raw)
 	q := query{values: values}
 	if err != nil {
-		q.fault("", "malformed", "the query string cannot be read: "+err.Error())
+		q.fault(unreadable(raw), "malformed", "the query string cannot be read: "+err.Error())
 	}
 	// In the order of the names, so that one query always has one answer.
 	for _, name := range sortedKeys(values) {
@@ -50,6 +50,17 @@ func parseQuery(raw string, names []string) query {
 		values.Del(name)
 	}
 	return q
+}
+
+// unreadable is the name of the first parameter that cannot be read, as it was written.
+func unreadable(raw string) string {
+	for pair := range strings.SplitSeq(raw, "&") {
+		if _, err := url.ParseQuery(pair); err != nil {
+			name, _, _ := strings.Cut(pair, "=")
+			return strings.ToValidUTF8(name[:min(len(name), maxParameterBytes)], "")
+		}
+	}
+	return ""
 }
 
 func sortedKeys(values url.Values) []string {
