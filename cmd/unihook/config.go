@@ -112,7 +112,7 @@ func secretsFromFiles(environ []string, set func(key, value string) error) error
 
 // Bounds of settings whose extremes would stop the program or empty a promise.
 const (
-	minEventBytes  = 1 << 10
+	minEventBytes  = 2       // {} is the least there is
 	maxEventBytes  = 6 << 20 // a batch of 8 MiB must have room for one
 	minOperatorKey = 32
 	maxConcurrency = 100_000
