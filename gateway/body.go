@@ -34,19 +34,24 @@ type made struct {
 	mapping *mapping.Mapping
 }
 
-// newShape compiles rules and names the result by its content.
-func newShape(payload string, rules []mapping.Rule, webhook []byte) (*made, error) {
+// newShape compiles rules for a webhook's bodies, and names the result by its content.
+func newShape(w Webhook, rules []mapping.Rule) (*made, error) {
 	compiled, err := mapping.Compile(rules)
 	if err != nil {
 		return nil, err
 	}
+	facts := unifiedFacts(w)
 	h := sha256.New()
-	for _, part := range [][]byte{[]byte(engineVersion), []byte(payload), compiled.Canonical(), webhook} {
+	for _, part := range [][]byte{[]byte(engineVersion), []byte(w.Payload), compiled.Canonical(), facts} {
 		fmt.Fprintf(h, "%d:", len(part))
 		h.Write(part)
 	}
 	id := hex.EncodeToString(h.Sum(nil)[:16])
-	return &made{Shape{ID: id, Payload: payload, Rules: rules, Webhook: webhook}, compiled}, nil
+	shape := Shape{ID: id, Payload: w.Payload, Rules: rules, Webhook: facts}
+	if facts != nil {
+		shape.Organisation = w.Organisation
+	}
+	return &made{shape, compiled}, nil
 }
 
 // bodies makes bodies of events by shapes, which it keeps compiled.

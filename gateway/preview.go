@@ -121,7 +121,7 @@ func previewShape(f *faults, w Webhook, text Optional[RawJSON]) *made {
 			return nil
 		}
 	}
-	shape, err := newShape(w.Payload, rules, unifiedFacts(w))
+	shape, err := newShape(w, rules)
 	if err != nil {
 		addRuleFaults(f, err, func(i int) string { return "/mapping/" + strconv.Itoa(i) }, "/mapping")
 		return nil

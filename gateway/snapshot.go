@@ -67,16 +67,15 @@ func newSelector(w Webhook) (*selector, error) {
 			s.accounts[a] = true
 		}
 	}
-	facts := unifiedFacts(w)
 	var err error
-	if s.own, err = newShape(w.Payload, w.Mapping, facts); err != nil {
+	if s.own, err = newShape(w, w.Mapping); err != nil {
 		return nil, fmt.Errorf("compiling the mapping of %s: %w", w.ID, err)
 	}
 	for _, e := range w.Events {
 		shape := s.own
 		if len(e.Mapping) > 0 {
 			rules := append(append([]mapping.Rule{}, w.Mapping...), e.Mapping...)
-			if shape, err = newShape(w.Payload, rules, facts); err != nil {
+			if shape, err = newShape(w, rules); err != nil {
 				return nil, fmt.Errorf("compiling the mapping of %s for %s/%s: %w", w.ID, e.Product, e.Type, err)
 			}
 		}

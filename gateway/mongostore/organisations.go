@@ -51,7 +51,7 @@ func (s *Store) EraseOrganisation(ctx context.Context, id string, limit int) (do
 		filter bson.D
 	}{
 		{s.keys, own}, {s.webhooks, own}, {s.deliveries, own}, {s.events, under("_id", id)}, {s.replays, own},
-		{s.endpoints, own}, {s.jobs, and(own, is("kind", "$ne", string(gateway.JobErase)))}, {s.accounts, under("_id", id)},
+		{s.endpoints, own}, {s.shapes, own}, {s.jobs, and(own, is("kind", "$ne", string(gateway.JobErase)))}, {s.accounts, under("_id", id)},
 	} {
 		n, err := s.remove(ctx, part.in, part.filter, nil, limit)
 		if err != nil {

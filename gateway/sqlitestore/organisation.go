@@ -96,6 +96,8 @@ func erase(t *tx, organisation string, limit int) (done bool, err error) {
 		`DELETE FROM events WHERE number IN (SELECT number FROM events WHERE organisation = ? LIMIT ?)`,
 		`DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE organisation = ? LIMIT ?)`,
 		`DELETE FROM endpoints WHERE id IN (SELECT id FROM endpoints WHERE organisation = ? LIMIT ?)`,
+		// Without an index: erasures are rare, and shapes are few.
+		`DELETE FROM shapes WHERE id IN (SELECT id FROM shapes WHERE json_extract(doc, '$.organisation') = ? LIMIT ?)`,
 		`DELETE FROM accounts WHERE (organisation, id) IN (SELECT organisation, id FROM accounts WHERE organisation = ? LIMIT ?)`,
 		`DELETE FROM replays WHERE id IN (SELECT id FROM replays WHERE organisation = ? LIMIT ?)`,
 		`DELETE FROM keys WHERE id IN (SELECT id FROM keys WHERE organisation = ? LIMIT ?)`,

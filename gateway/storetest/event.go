@@ -169,7 +169,7 @@ func eventPurge(f *fixture) {
 }
 
 func shapes(f *fixture) {
-	first := gateway.Shape{ID: "aa", Payload: "unified", Webhook: []byte("{\"name\" : \"<é>\"}"),
+	first := gateway.Shape{ID: "aa", Payload: "unified", Organisation: acme, Webhook: []byte("{\"name\" : \"<é>\"}"),
 		Rules: []mapping.Rule{{Op: "set", Path: "a", Value: json.RawMessage(`"\u00e9<&>"`)}, {Op: "move", Path: "b", To: "c.d"}}}
 	second := gateway.Shape{ID: "bb", Payload: "data"}
 	f.ok(f.PutShapes(f.ctx, []gateway.Shape{first}))

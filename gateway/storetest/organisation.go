@@ -151,6 +151,7 @@ func (f *fixture) fill(id string) (gateway.Event, gateway.Delivery) {
 	f.ok(f.InsertReplay(f.ctx, gateway.Replay{ID: "rpl_" + id, Organisation: id, Webhook: "wh_" + id, Status: gateway.ReplayRunning, Running: "wh_" + id}))
 	f.ok(f.InsertJob(f.ctx, gateway.Job{ID: "job_replay_" + id, Kind: gateway.JobReplay, Organisation: id, TurnAt: at(1)}))
 	f.ok(f.InsertJob(f.ctx, gateway.Job{ID: "job_erase_" + id, Kind: gateway.JobErase, Organisation: id, Ref: id, TurnAt: at(1)}))
+	f.ok(f.PutShapes(f.ctx, []gateway.Shape{{ID: "shape_" + id, Payload: "unified", Webhook: []byte(`{}`), Organisation: id}}))
 	_, err := f.SwapEndpoints(f.ctx, []gateway.EndpointState{{ID: "ep_" + id, Organisation: id, InLane: true}})
 	f.ok(err)
 	_, err = f.AppendAudit(f.ctx, gateway.AuditEntry{ID: "aud_" + id, Organisation: id, At: at(1)})
@@ -197,6 +198,8 @@ func (f *fixture) left(id string, e gateway.Event, d gateway.Delivery) (kinds []
 	some("accounts", len(a), err)
 	l, err := f.Lanes(f.ctx, id)
 	some("endpoints", len(l), err)
+	s, err := f.Shapes(f.ctx, []string{"shape_" + id})
+	some("shapes", len(s), err)
 	u, _, err := f.ListAudit(f.ctx, scope, gateway.AuditFilter{}, gateway.Page{Limit: 10})
 	some("audit", len(u), err)
 	return kinds
@@ -213,7 +216,7 @@ func eraseOrganisation(f *fixture) {
 		f.ok(err)
 	}
 	if !done || steps < 4 {
-		f.Errorf("done is %t after %d steps of at most 2 of 10 records", done, steps)
+		f.Errorf("done is %t after %d steps of at most 2 of 11 records", done, steps)
 	}
 	f.same("left", f.left(acme, e, d), []string{"erase job", "audit"})
 	f.same("due", slices.Contains(ids(f.due(at(9999), at(9999), 10)), d.ID), false)
