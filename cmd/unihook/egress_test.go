@@ -5,8 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -225,54 +223,4 @@ func TestEgress_OwnAddressesAreNoTargets(t *testing.T) {
 			t.Errorf("%s is answered %d, want %d: %s", host, status, want, text)
 		}
 	}
-}
-
-// inNamespace marks the copy of the test binary that runs in a network namespace of its own.
-const inNamespace = "UNIHOOK_TEST_NAMESPACE"
-
-// TestEgress_AddressDisappears runs in a network namespace, where addresses can come and go.
-func TestEgress_AddressDisappears(t *testing.T) {
-	if os.Getenv(inNamespace) == "" {
-		self, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := exec.CommandContext(t.Context(), "unshare", "--map-root-user", "--net", "ip", "link", "set", "lo", "up").Run(); err != nil {
-			t.Log("not tried: no network namespace can be made here:", err)
-			return
-		}
-		cmd := exec.CommandContext(t.Context(), "unshare", "--map-root-user", "--net", self, "-test.run=^"+t.Name()+"$", "-test.count=1")
-		cmd.Env = append(os.Environ(), inNamespace+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		return
-	}
-	ip := func(args ...string) {
-		t.Helper()
-		if out, err := exec.CommandContext(t.Context(), "ip", args...).CombinedOutput(); err != nil {
-			t.Fatalf("ip %v: %v %s", args, err, out)
-		}
-	}
-	const from, six = "192.0.2.55", "2001:db8::55"
-	ip("link", "set", "lo", "up")
-	ip("addr", "add", from+"/32", "dev", "lo")
-	ip("addr", "add", six+"/128", "dev", "lo", "nodad")
-	a := newAuthority(t)
-	p := newPeers(t, a)
-	d := launch(t, nil, "serve", "--data-dir", t.TempDir(), "--listen", "127.0.0.1:0", "--egress-ip", from+","+six, "--allow-network", "127.0.0.0/8", "--ca-file", a.file)
-	organise(d, "org_a", p.URL)
-	publish(d, "org_a", "evt_1")
-	checkLeft(t, p, settled(d, "org_a"), 1, from)
-	isReady := func(want int) func() bool {
-		return func() bool { status, _, _ := d.send("", "GET", "/readyz", ""); return status == want }
-	}
-	until(t, "it is ready", isReady(200))
-	ip("addr", "del", from+"/32", "dev", "lo")
-	until(t, "it is not ready any more", isReady(503))
-	if _, _, text := d.send(testOperatorKey, "GET", "/readyz", ""); !strings.Contains(string(text), from+" is not an address of this machine") {
-		t.Errorf("the details are %s", text)
-	}
-	ip("addr", "add", from+"/32", "dev", "lo")
-	until(t, "it is ready again", isReady(200))
 }

@@ -169,6 +169,9 @@ func (n *node) openEgress(ctx context.Context, listener net.Listener) (err error
 	if n.policy, err = s.policy(listener); err != nil {
 		return err
 	}
+	if at, ok := n.queue.Listener(); ok {
+		n.policy.Listeners = append(n.policy.Listeners, at)
+	}
 	if n.client, err = s.client(n.policy, n.role == roleAPI); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,6 +106,15 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 		q.log.Warn("the queue is away; what is accepted waits in the store", "error", err)
 	}
 	return q, nil
+}
+
+// Listener is where the embedded Redis listens; ok is false where there is none.
+func (q *Queue) Listener() (at netip.AddrPort, ok bool) {
+	if q.embedded == nil {
+		return at, false
+	}
+	at, err := netip.ParseAddrPort(q.embedded.Addr())
+	return at, err == nil
 }
 
 func (q *Queue) connect() (err error) {
