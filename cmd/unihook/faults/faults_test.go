@@ -49,7 +49,7 @@ var faults = []fault{
 		c.workers[0].kill()
 		c.startWorker()
 	}, recover: 60 * time.Second},
-	{name: "all workers killed", stores: []backing{sqlite}, inject: func(c *cluster) {
+	{name: "all workers killed", stores: both, inject: func(c *cluster) {
 		for _, w := range c.workers {
 			w.kill()
 		}
@@ -59,10 +59,10 @@ var faults = []fault{
 	{name: "redis away and back empty", stores: both, inject: func(c *cluster) {
 		c.redis.restart(pick(3*time.Second, 60*time.Second))
 	}, quick: 1500 * time.Millisecond, recover: 60 * time.Second},
-	{name: "redis frozen", stores: []backing{sqlite}, inject: func(c *cluster) {
+	{name: "redis frozen", stores: both, inject: func(c *cluster) {
 		c.redis.freeze(pick(4*time.Second, 40*time.Second))
 	}, quick: 1500 * time.Millisecond, recover: 60 * time.Second},
-	{name: "redis cut for 2 s", stores: []backing{sqlite}, inject: func(c *cluster) {
+	{name: "redis cut for 2 s", stores: both, inject: func(c *cluster) {
 		cut(c.t, c.redis.proxy, 2*time.Second)
 	}, quick: 1500 * time.Millisecond, recover: 60 * time.Second, once: true},
 	{name: "redis out of memory", stores: []backing{sqlite}, inject: outOfMemory, quick: 1500 * time.Millisecond, recover: 60 * time.Second},
@@ -72,14 +72,14 @@ var faults = []fault{
 	{name: "store cut", stores: []backing{mongo}, inject: func(c *cluster) {
 		cut(c.t, c.mongo, pick(3*time.Second, 60*time.Second))
 	}, recover: 60 * time.Second},
-	{name: "worker terminated under load", stores: []backing{sqlite}, inject: func(c *cluster) {
+	{name: "worker terminated under load", stores: both, inject: func(c *cluster) {
 		old := c.workers[0]
 		c.startWorker()
 		if took := old.terminate(); took > 11*time.Second {
 			c.t.Errorf("the worker took %s to end, its grace is 10 s", took)
 		}
 	}, recover: 45 * time.Second, once: true},
-	{name: "a forged and a broken task", stores: []backing{sqlite}, inject: forge, recover: 45 * time.Second, once: true},
+	{name: "a forged and a broken task", stores: both, inject: forge, recover: 45 * time.Second, once: true},
 }
 
 // holdLock holds the write lock of the SQLite file as another process does.
@@ -147,8 +147,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// amount is how many events go through a fault, and how many a second. The stand-in for MongoDB lets one
-// command write at a time.
+// amount is how many events go through a fault, and how many a second. The stand-in for MongoDB lets one command write
+// at a time.
 func amount(store backing) (events int, perSecond float64) {
 	switch {
 	case store == mongo && long:
