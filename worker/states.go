@@ -179,12 +179,3 @@ func (s *states) forget(list []gateway.EndpointState) {
 		delete(s.by, state.ID)
 	}
 }
-
-// changeFresh is change for what must not be decided on a state that another process has changed since.
-func (s *states) changeFresh(ctx context.Context, c change) (gateway.EndpointState, error) {
-	if _, err := s.fresh(ctx, []string{c.endpoint}); err != nil {
-		return gateway.EndpointState{}, err
-	}
-	done, err := s.change(ctx, c)
-	return done[c.endpoint], err
-}
