@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"html"
 	"net/url"
@@ -31,8 +32,12 @@ func newMask(secrets []string, target string) Mask {
 	for _, secret := range secrets {
 		words = append(words, secret)
 		// "Bearer" and the like are no secret, what follows them alone is.
-		if _, token, ok := strings.Cut(secret, " "); ok {
+		if scheme, token, ok := strings.Cut(secret, " "); ok {
 			words = append(words, strings.TrimSpace(token))
+			if plain, err := base64.StdEncoding.DecodeString(strings.TrimSpace(token)); err == nil && strings.EqualFold(scheme, "Basic") {
+				_, password, _ := strings.Cut(string(plain), ":")
+				words = append(words, string(plain), password)
+			}
 		}
 	}
 	words = append(words, urlSecrets(target)...)

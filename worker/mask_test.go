@@ -49,6 +49,25 @@ func TestDeliver_EchoedSecretsAreMasked(t *testing.T) {
 	}
 }
 
+// A receiver may tell what it read out of Basic authentication.
+func TestDeliver_EchoedPasswordIsMasked(t *testing.T) {
+	b := open(t)
+	r := receive(t, func(out http.ResponseWriter, in *http.Request) {
+		user, password, _ := in.BasicAuth()
+		fmt.Fprintf(out, "hello %s, your password is %s", user, password)
+	})
+	b.organisation("org_a")
+	b.webhook("org_a", func(in *gateway.WebhookInput) {
+		in.Headers = gateway.Given([]gateway.HeaderInput{{Name: gateway.Given("Authorization"), Value: gateway.Given("Basic c2FyYWg6cGFzc3cwcmQ=")}})
+	}, r.URL)
+	b.run()
+	b.publish("org_a", 1)
+	b.settled()
+	if a := b.deliveries(gateway.DeliveryFilter{})[0].Attempts[0]; a.ResponseBody != "hello sarah, your password is "+gateway.Masked {
+		t.Errorf("kept is %q", a.ResponseBody)
+	}
+}
+
 // Half a secret at the end of what is read of an answer is none that is found whole.
 func TestDeliver_CutSecretIsMasked(t *testing.T) {
 	const secret = "Bearer 0123456789abcdef0123456789abcdef"
