@@ -82,6 +82,10 @@ func (g *Gateway) fillAttempts(ctx context.Context, d *Delivery) error {
 		}
 		if removed {
 			at.RequestBodyRemoved = true
+			if e.Erased {
+				// A request that was under way may have been recorded since.
+				at.ResponseHeaders, at.ResponseBody, at.ResponseEncoding = map[string]string{}, "", ""
+			}
 			continue
 		}
 		body, same, err := g.sentBody(ctx, e, *d, *at)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // cancelPage is how many deliveries one write cancels.
@@ -24,10 +25,17 @@ func (g *Gateway) ListEvents(ctx context.Context, a Actor, scope Scope, filter E
 	return list, next, away(err)
 }
 
+// forgetAfter is when the last request that was under way at an erasure is over and recorded: they take 60 s at most.
+const forgetAfter = 70 * time.Second
+
 // EraseEvent takes an event's data and its bodies away, cancels what is pending of it, and keeps the facts.
 func (g *Gateway) EraseEvent(ctx context.Context, a Actor, e Event) error {
 	if err := g.audited(ctx, a, e.Organisation, "event.erased", e.ID, 0, nil); err != nil {
 		return away(err)
+	}
+	job := Job{ID: PrefixJob + "forget_" + EventKey(e.Organisation, e.ID), Kind: JobForget, Organisation: e.Organisation, Ref: e.ID, TurnAt: g.now().Add(forgetAfter)}
+	if err := g.Store.InsertJob(ctx, job); err != nil && !errors.Is(err, ErrTaken) {
+		return away(fmt.Errorf("storing job %s: %w", job.ID, err))
 	}
 	if err := g.Store.EraseEvent(ctx, e.Organisation, e.ID); err != nil {
 		return away(fmt.Errorf("erasing event %s: %w", e.ID, err))

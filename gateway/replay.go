@@ -54,6 +54,9 @@ const (
 	JobReplay JobKind = "replay"
 	// JobErase removes what belongs to a deleted organisation; Ref is its id.
 	JobErase JobKind = "erase"
+	// JobForget removes what receivers answered about an erased event, once no request of it is under way any more;
+	// Ref is the event.
+	JobForget JobKind = "forget"
 )
 
 // Job is work that must happen once and survives a wiped queue. Entered by Gateway, left by the worker that did it.

@@ -85,6 +85,10 @@ func (w *Worker) doJob(ctx context.Context, j gateway.Job) {
 		err = w.replay(ctx, j)
 	case gateway.JobErase:
 		err = w.erase(ctx, j)
+	case gateway.JobForget:
+		if err = w.store.ForgetResponses(ctx, j.Organisation, j.Ref); err == nil {
+			err = w.store.DeleteJob(ctx, j.ID)
+		}
 	default:
 		err = fmt.Errorf("unknown kind of job %q", j.Kind)
 	}

@@ -272,3 +272,46 @@ func TestRetry_OfWhatALaneSends_IsRefused(t *testing.T) {
 		t.Errorf("%d requests", got)
 	}
 }
+
+func TestForget_RemovesWhatCameAfterAnErasure(t *testing.T) {
+	b := open(t)
+	let := make(chan struct{})
+	r := receive(t, func(out http.ResponseWriter, _ *http.Request) { <-let; _, _ = out.Write([]byte("personal")) })
+	b.organisation("org_a")
+	b.webhook("org_a", nil, r.URL)
+	b.run()
+	id := b.publish("org_a", 1)
+	r.next(t)
+	e, err := b.gateway.FindEvent(t.Context(), operator, gateway.Only("org_a"), id)
+	if err == nil {
+		err = b.gateway.EraseEvent(t.Context(), operator, e)
+	}
+	close(let)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := func() string {
+		list, _, err := b.store.ListDeliveries(t.Context(), gateway.Everyone(), gateway.DeliveryFilter{}, gateway.Page{Limit: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := b.store.Delivery(t.Context(), gateway.Everyone(), list[0].ID)
+		if err != nil || len(d.Attempts) == 0 {
+			return "nothing yet"
+		}
+		return d.Attempts[0].ResponseBody
+	}
+	b.eventually("the request is recorded", func() bool { return kept() == "personal" })
+	if d := b.deliveries(gateway.DeliveryFilter{})[0]; d.Attempts[0].ResponseBody != "" {
+		t.Errorf("it is shown: %+v", d.Attempts[0])
+	}
+	job, err := b.store.Job(t.Context(), "job_forget_"+gateway.EventKey("org_a", id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	job.TurnAt = gateway.At(time.Now())
+	if err := b.store.SwapJob(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("it is forgotten", func() bool { return kept() == "" })
+}
