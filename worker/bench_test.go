@@ -129,3 +129,77 @@ func BenchmarkThroughput(b *testing.B) {
 	})
 	b.ReportMetric(float64(3*b.N)/b.Elapsed().Seconds(), "deliveries/s")
 }
+
+// BenchmarkBacklog puts a backlog of 100,000 deliveries before the worker, 90,000 of one organisation, and measures how
+// long an event of a quiet organisation takes meanwhile.
+func BenchmarkBacklog(b *testing.B) {
+	for range b.N {
+		w := open(b)
+		slow := func(http.ResponseWriter, *http.Request) { time.Sleep(2 * time.Millisecond) }
+		for _, org := range []string{"org_loud", "org_other", "org_quiet"} {
+			w.organisation(org)
+		}
+		quiet := receive(b, nil)
+		var urls []string
+		for range 10 {
+			urls = append(urls, receive(b, slow).URL)
+		}
+		w.webhook("org_loud", nil, urls...)
+		w.webhook("org_other", nil, urls[:1]...)
+		w.webhook("org_quiet", nil, quiet.URL)
+		w.publishMany("org_loud", 9_000)
+		w.publishMany("org_other", 10_000)
+		_, stop := w.run()
+		w.eventually("the backlog is being worked", func() bool { return w.counts(gateway.DeliveryFilter{})[gateway.Delivered] > 500 })
+		var waits []time.Duration
+		for n := range 20 {
+			began := time.Now()
+			w.publish("org_quiet", n)
+			waits = append(waits, quiet.next(b).at.Sub(began))
+		}
+		slices.Sort(waits)
+		b.ReportMetric(float64(waits[len(waits)-1].Milliseconds()), "quiet-max-ms")
+		b.ReportMetric(float64(waits[len(waits)/2].Milliseconds()), "quiet-p50-ms")
+		b.ReportMetric(float64(w.counts(gateway.DeliveryFilter{})[gateway.Delivered]), "delivered-meanwhile")
+		stop()
+	}
+}
+
+// publishMany publishes in batches.
+func (b *bench) publishMany(organisation string, events int) {
+	b.t.Helper()
+	for from := 0; from < events; from += 1000 {
+		var list []gateway.Body[gateway.EventInput]
+		for n := from; n < min(from+1000, events); n++ {
+			list = append(list, input(gateway.EventInput{
+				ID: gateway.Given(fmt.Sprintf("evt_%s_%06d", organisation, n)), Product: gateway.Given("payments"), Type: gateway.Given("paiement.success"),
+				Organisation: gateway.Given(organisation), Data: gateway.Given(gateway.RawJSON(fmt.Sprintf(`{"id":"pmt_%d"}`, n))),
+			}))
+		}
+		if _, err := b.gateway.PublishBatch(b.t.Context(), operator, list); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkQuarantine has 1,000 events wait for a quarantined endpoint, which recovers: how many requests it gets before
+// the probe that succeeds, and the rate at which what waited goes out.
+func BenchmarkQuarantine(b *testing.B) {
+	for range b.N {
+		w := open(b, scale(0.05))
+		r := receive(b, status(500))
+		w.organisation("org_a")
+		hook := w.webhook("org_a", all(quarantine(3, "1m"), retries("5h")), r.URL)
+		w.run()
+		w.quarantined(hook, "org_a", 500_000)
+		before := len(r.ledger())
+		w.publishMany("org_a", 1000)
+		r.answers(nil)
+		w.eventually("the probe succeeds", func() bool { return w.state(hook.Endpoints[0].ID).QuarantinedSince == 0 })
+		w.within(time.Minute, "all that waited is delivered", func() bool { return w.counts(gateway.DeliveryFilter{})[gateway.Delivered] == 1000 })
+		ledger := r.ledger()
+		probe, last := ledger[before], ledger[len(ledger)-1]
+		b.ReportMetric(float64(len(ledger)-before-1)/last.at.Sub(probe.at).Seconds(), "drained/s")
+		b.ReportMetric(float64(before), "requests-before")
+	}
+}

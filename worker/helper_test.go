@@ -226,6 +226,11 @@ func (b *bench) state(endpoint string) gateway.EndpointState {
 // eventually asks until it is so.
 func (b *bench) eventually(what string, is func() bool) {
 	b.t.Helper()
+	b.within(patience, what, is)
+}
+
+func (b *bench) within(patience time.Duration, what string, is func() bool) {
+	b.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	end := time.After(patience)

@@ -282,3 +282,141 @@ func (b *bench) deadLane(w gateway.Webhook, until gateway.Time) {
 		b.t.Fatal(stale, err)
 	}
 }
+
+func TestRecover_AClaimThatEnded(t *testing.T) {
+	b := open(t)
+	r := receive(t, nil)
+	b.organisation("org_a")
+	b.webhook("org_a", nil, r.URL)
+	b.publish("org_a", 1)
+	// The process that claimed it is dead, and so is its task.
+	d := b.deliveries(gateway.DeliveryFilter{})[0]
+	if err := b.store.RenewRun(t.Context(), d.Place.Run, []string{d.ID}, gateway.At(time.Now()).Add(300*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	other, err := queue.Open(t.Context(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.mark(other)
+	b.change = append(b.change, func(o *worker.Options) { o.Queue = other })
+	_, stop := b.run()
+	b.settled()
+	stop()
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := r.ledger(); len(got) != 1 || got[0].at.Sub(d.CreatedAt.Time()) < 250*time.Millisecond {
+		t.Errorf("%d requests, before the claim ended", len(got))
+	}
+}
+
+func TestRecover_ALaneWhoseOwnerDied(t *testing.T) {
+	b := open(t)
+	r := receive(t, nil)
+	b.organisation("org_a")
+	w := b.webhook("org_a", ordered, r.URL)
+	for n := range 5 {
+		b.publish("org_a", n)
+	}
+	until := gateway.At(time.Now()).Add(400 * time.Millisecond)
+	stale, err := b.store.SwapEndpoints(t.Context(), []gateway.EndpointState{{
+		ID: w.Endpoints[0].ID, Organisation: "org_a", Webhook: w.ID, InLane: true, Owner: "wrk_dead", OwnerUntil: until, TurnAt: until,
+	}})
+	if err != nil || len(stale) > 0 {
+		t.Fatal(stale, err)
+	}
+	b.run()
+	b.settled()
+	for n, got := range r.ledger() {
+		if want := fmt.Sprintf("evt_org_a_%06d", n); got.id() != want || gateway.At(got.at) < until-5 {
+			t.Errorf("request %d is %s at %v, before the lease ended", n, got.id(), got.at)
+		}
+	}
+}
+
+func TestDoubledTask_WhileInFlight_SendsOnce(t *testing.T) {
+	b := open(t)
+	release := make(chan struct{})
+	r := receive(t, func(http.ResponseWriter, *http.Request) { <-release })
+	b.organisation("org_a")
+	b.webhook("org_a", nil, r.URL)
+	b.run()
+	b.publish("org_a", 1)
+	r.next(t)
+	d := b.deliveries(gateway.DeliveryFilter{})[0]
+	for range 3 {
+		if err := b.queue.EnqueueRun(t.Context(), d.Place.Run, []string{d.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.publish("org_a", 2)
+	r.next(t)
+	close(release)
+	b.settled()
+	if got := len(r.ledger()); got != 2 {
+		t.Errorf("%d requests, want 2", got)
+	}
+}
+
+func TestCancelled_WhileItWaitsInALane_IsNotSent(t *testing.T) {
+	b := open(t)
+	release := make(chan struct{})
+	r := receive(t, func(http.ResponseWriter, *http.Request) { <-release })
+	b.organisation("org_a")
+	b.webhook("org_a", ordered, r.URL)
+	b.run()
+	for n := range 3 {
+		b.publish("org_a", n)
+	}
+	r.next(t)
+	b.eventually("the others wait", func() bool { return b.waiting(gateway.InOrder) == 3 })
+	d := b.deliveries(gateway.DeliveryFilter{Event: "evt_org_a_000001"})[0]
+	if _, err := b.gateway.CancelDelivery(t.Context(), operator, d); err != nil {
+		t.Fatal(err)
+	}
+	// What the lane has read is believed for half a second.
+	later := time.NewTimer(600 * time.Millisecond)
+	<-later.C
+	close(release)
+	b.settled()
+	if times := r.times(); len(times) != 2 || times["evt_org_a_000001"] != 0 {
+		t.Errorf("the receiver got %v", times)
+	}
+}
+
+func TestTimeout_AndTheRestThatAReceiverCanDo(t *testing.T) {
+	b := open(t, scale(0.001))
+	release := make(chan struct{})
+	defer close(release)
+	b.organisation("org_a")
+	want := map[string]gateway.Failure{}
+	for _, c := range []struct {
+		answer  http.HandlerFunc
+		failure gateway.Failure
+	}{
+		{func(http.ResponseWriter, *http.Request) { <-release }, "timeout"},
+		{func(out http.ResponseWriter, in *http.Request) { http.Redirect(out, in, "/elsewhere", 302) }, "redirect"},
+		{func(out http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(out).Hijack()
+			if err == nil {
+				_ = conn.Close()
+			}
+		}, "response"},
+	} {
+		r := receive(t, c.answer)
+		w := b.webhook("org_a", func(in *gateway.WebhookInput) {
+			in.TimeoutSeconds = gateway.Given(1)
+			retries()(in)
+		}, r.URL)
+		want[w.ID] = c.failure
+	}
+	b.run()
+	b.publish("org_a", 1)
+	b.settled()
+	for _, d := range b.deliveries(gateway.DeliveryFilter{}) {
+		if d.Status != gateway.Failed || d.Attempts[0].Failure != want[d.Webhook] || d.Attempts[0].Error == "" {
+			t.Errorf("want %s, got %+v", want[d.Webhook], d)
+		}
+	}
+}

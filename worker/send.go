@@ -40,7 +40,10 @@ func (w *Worker) fire(s shot) {
 	if s.over == nil {
 		s.over = func(*verdict) {}
 	}
-	w.requests.Add(1)
+	if !w.begin() {
+		w.putBack(s)
+		return
+	}
 	go func() {
 		defer w.requests.Done()
 		attempt, v, err := w.attempt(s)

@@ -96,8 +96,10 @@ type Worker struct {
 	dropped dropped
 
 	// cut ends requests under way: when the grace period is over.
-	cut       context.Context
-	cutAll    context.CancelFunc
+	cut    context.Context
+	cutAll context.CancelFunc
+	// starting keeps requests from starting while the worker is being stopped.
+	starting  sync.Mutex
 	requests  sync.WaitGroup
 	jobs      sync.WaitGroup
 	stop      chan struct{}
@@ -189,10 +191,24 @@ func (w *Worker) shutdown(loops, writing *sync.WaitGroup, end context.CancelFunc
 
 // halt lets no new request start.
 func (w *Worker) halt() {
-	if !w.isStopped.Swap(true) {
+	w.starting.Lock()
+	was := w.isStopped.Swap(true)
+	w.starting.Unlock()
+	if !was {
 		close(w.stop)
 		w.lanes.wakeAll()
 	}
+}
+
+// begin counts a request that is about to start; it is false where none may.
+func (w *Worker) begin() bool {
+	w.starting.Lock()
+	defer w.starting.Unlock()
+	if w.stopping() {
+		return false
+	}
+	w.requests.Add(1)
+	return true
 }
 
 // loop is one of the worker's loops: once, again and again.
