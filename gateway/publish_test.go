@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,6 +228,52 @@ func TestPublish_StoreFailsBetweenEventAndDeliveries_PublishingAgainCompletesThe
 	list := b.deliveries(t, gateway.DeliveryFilter{Event: "evt_1"})
 	if len(list) != 1 || list[0].Place.Run == "" {
 		t.Errorf("got %+v, want one claimed delivery", list)
+	}
+}
+
+// awayStore holds reads of organisations up until it is released, and is away then.
+type awayStore struct {
+	gateway.Store
+	away    atomic.Bool
+	release chan struct{}
+	reads   atomic.Int64
+}
+
+func (s *awayStore) Organisation(ctx context.Context, id string) (gateway.Organisation, error) {
+	if !s.away.Load() {
+		return s.Store.Organisation(ctx, id)
+	}
+	s.reads.Add(1)
+	<-s.release
+	return gateway.Organisation{}, gateway.ErrAway
+}
+
+// TestPublish_StoreAway_PublishersShareTheWait holds that publishers of one organisation do not wait for an absent
+// store one after the other.
+func TestPublish_StoreAway_PublishersShareTheWait(t *testing.T) {
+	store := &awayStore{release: make(chan struct{})}
+	b := openBench(t, func(o *gateway.Options) { store.Store = o.Store; o.Store = store })
+	b.organisation(t, "org_a")
+	store.away.Store(true)
+	const publishers = 50
+	started := make(chan struct{}, publishers)
+	var group sync.WaitGroup
+	for i := range publishers {
+		group.Go(func() {
+			started <- struct{}{}
+			_, err := b.Publish(t.Context(), operator, body(payment(fmt.Sprintf("evt_%d", i), "org_a", `{}`)))
+			if !gateway.IsKind(err, gateway.Unavailable) {
+				t.Errorf("got %v, want unavailable", err)
+			}
+		})
+	}
+	for range publishers {
+		<-started
+	}
+	close(store.release)
+	group.Wait()
+	if n := store.reads.Load(); n >= publishers {
+		t.Errorf("%d publishers made %d reads one after the other, want them to share", publishers, n)
 	}
 }
 

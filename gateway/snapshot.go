@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/unihook/unihook/mapping"
@@ -138,6 +139,10 @@ type snapshots struct {
 type slot struct {
 	mu   sync.Mutex
 	snap *snapshot
+	// away counts the reads that met no store, and fault is the last one's: who waited for such a read shares its
+	// error, or a hundred publishers would wait for the store one after the other.
+	away  atomic.Int64
+	fault error
 }
 
 func newSnapshots(g *Gateway) *snapshots { return &snapshots{g: g, by: map[string]*slot{}} }
@@ -155,8 +160,12 @@ func (s *snapshots) of(ctx context.Context, organisation string) (*snapshot, err
 	}
 	s.mu.Unlock()
 
+	before := at.away.Load()
 	at.mu.Lock()
 	defer at.mu.Unlock()
+	if at.away.Load() != before {
+		return nil, at.fault
+	}
 	now := s.g.Clock()
 	if at.snap != nil {
 		if age := now.Sub(at.snap.readAt); age >= 0 && age < snapshotFor {
@@ -166,6 +175,10 @@ func (s *snapshots) of(ctx context.Context, organisation string) (*snapshot, err
 	fresh, err := s.read(ctx, organisation, at.snap, now)
 	if errors.Is(err, ErrNotFound) {
 		s.forget(organisation)
+	}
+	if errors.Is(err, ErrAway) && ctx.Err() == nil { // and not its caller who gave up
+		at.fault = err
+		at.away.Add(1)
 	}
 	if err != nil {
 		return nil, err
