@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // system is the actor of what the gateway does by itself.
@@ -105,11 +106,21 @@ func (g *Gateway) audited(ctx context.Context, a Actor, organisation, action, ob
 	return err
 }
 
-// RecordSystem writes what the gateway itself is about to do: quarantine an endpoint, resume it, close a webhook.
-// Revision is 0 where the object has none.
-func (g *Gateway) RecordSystem(ctx context.Context, organisation, action, object string, revision int64, changes ...AuditChange) error {
-	return g.audited(ctx, system, organisation, action, object, revision, changes)
+// RecordSystem writes what the gateway itself is about to do to something that has no revision: quarantine an endpoint,
+// resume it. The entry is for TakeBack.
+func (g *Gateway) RecordSystem(ctx context.Context, organisation, action, object string, changes ...AuditChange) (AuditEntry, error) {
+	return g.appendAudit(ctx, system, AuditEntry{Organisation: organisation, Action: action, Object: object, Changes: changes})
 }
+
+// TakeBack says that what RecordSystem announced did not come to be.
+func (g *Gateway) TakeBack(e AuditEntry) {
+	ctx, cancel := context.WithTimeout(context.Background(), takeBackFor)
+	defer cancel()
+	g.takeBack(ctx, system, e)
+}
+
+// takeBackFor bounds the writing of an entry that nobody waits for.
+const takeBackFor = 5 * time.Second
 
 // changesBetween compares the fields of two states, in the order of their names; nil is no state. Values are encoded as
 // the API shows them.

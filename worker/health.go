@@ -12,18 +12,33 @@ import (
 	"github.com/unihook/unihook/worker/breaker"
 )
 
+// auditTimeout bounds the writing of an entry and what follows from an event.
+const auditTimeout = 5 * time.Second
+
+// healthChanges writes into the audit what is about to happen to an endpoint, and answers how that is taken back. The
+// store being away costs the entry, as it costs the change itself.
+func (w *Worker) healthChanges(h happened) (withdraw func()) {
+	if h.event == breaker.Nothing || h.event == breaker.Extended {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), auditTimeout)
+	defer cancel()
+	s := h.state
+	entry, err := w.opts.Gateway.RecordSystem(ctx, s.Organisation, "endpoint."+string(h.event), s.ID, gateway.HealthChanges(h.before, s)...)
+	if err != nil {
+		w.log.Error("an endpoint's change is not in the audit", "endpoint", s.ID, "error", err)
+		return nil
+	}
+	return func() { w.opts.Gateway.TakeBack(entry) }
+}
+
 // healthChanged does what follows from an event of an endpoint's health. The state is stored already; what fails here
-// is made good by whoever looks at the endpoint next, the audit entry apart.
+// is made good by whoever looks at the endpoint next.
 func (w *Worker) healthChanged(h happened) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), auditTimeout)
 	defer cancel()
 	s := h.state
 	w.log.Info("an endpoint's health changed", "endpoint", s.ID, "webhook", s.Webhook, "event", string(h.event), "until", s.QuarantinedUntil.String())
-	if h.event != breaker.Extended {
-		if err := w.opts.Gateway.RecordSystem(ctx, s.Organisation, "endpoint."+string(h.event), s.ID, 0, gateway.HealthChanges(h.before, s)...); err != nil {
-			w.log.Error("an endpoint's change is not in the audit", "endpoint", s.ID, "error", err)
-		}
-	}
 	switch h.event {
 	case breaker.Closed:
 		if err := w.opts.Gateway.CloseWebhook(ctx, s.Webhook); err != nil {

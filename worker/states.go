@@ -40,6 +40,9 @@ func newStates(store gateway.Endpoints, clock func() time.Time) *states {
 type change struct {
 	endpoint, organisation, webhook string
 	next                            func(gateway.EndpointState) (gateway.EndpointState, bool)
+	// announce, where given, is told what is about to be written. What it answers, if anything, is called when it was not
+	// written because the state was stale.
+	announce func(was, next gateway.EndpointState) (withdraw func())
 }
 
 // recent answers states at most statesFor old. Of an endpoint without one it is the zero state.
@@ -118,12 +121,16 @@ func (s *states) change(ctx context.Context, changes ...change) (map[string]gate
 			return done, err
 		}
 		var swaps []gateway.EndpointState
+		withdraw := map[string]func(){}
 		for _, c := range changes {
 			was := now[c.endpoint]
 			was.Organisation, was.Webhook = c.organisation, c.webhook
 			next, ok := c.next(was)
 			done[c.endpoint] = was
 			if ok {
+				if c.announce != nil {
+					withdraw[c.endpoint] = c.announce(was, next)
+				}
 				swaps = append(swaps, next)
 				next.Version++
 				done[c.endpoint] = next
@@ -136,6 +143,9 @@ func (s *states) change(ctx context.Context, changes ...change) (map[string]gate
 		again := make(map[string]bool, len(stale))
 		for _, id := range stale {
 			again[id] = true
+			if undo := withdraw[id]; undo != nil {
+				undo()
+			}
 		}
 		var left []change
 		for _, c := range changes {

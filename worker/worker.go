@@ -116,7 +116,7 @@ func New(o Options) (*Worker, error) {
 	w.states.turns = func(at gateway.Time) { w.feeder.lanes.expect(at, w.now()) }
 	w.writer = newWriter(o.Store, w.states, o.Clock)
 	w.writer.log = func(msg string, err error) { w.log.Error(msg, "error", err) }
-	w.writer.told = w.healthChanged
+	w.writer.announce, w.writer.told = w.healthChanges, w.healthChanged
 	w.lanes = newLanes()
 	w.cut, w.cutAll = context.WithCancel(context.Background())
 	o.Gateway.InFlightHere(w.flights.has)

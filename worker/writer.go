@@ -53,6 +53,8 @@ type writer struct {
 	clock  func() time.Time
 	// told is called for each event of an endpoint's health, after it is stored.
 	told func(happened)
+	// announce is called for each before that, and what it answers, if anything, where the event was not stored after all.
+	announce func(happened) (withdraw func())
 
 	mu      sync.Mutex
 	batch   []written
@@ -64,7 +66,7 @@ type writer struct {
 
 func newWriter(store gateway.Pipeline, states *states, clock func() time.Time) *writer {
 	return &writer{store: store, states: states, clock: clock, arrived: make(chan struct{}, 1),
-		log: func(string, error) {}, told: func(happened) {}}
+		log: func(string, error) {}, told: func(happened) {}, announce: func(happened) func() { return nil }}
 }
 
 // write hands a result in.
@@ -208,7 +210,9 @@ func (w *writer) learn(ctx context.Context, batch []written) {
 				next, event, worth := afterAll(s, by[id], now)
 				events[id], before[id] = event, s
 				return next, worth
-			}}
+			},
+			announce: func(was, next gateway.EndpointState) func() { return w.announce(happened{was, next, events[id]}) },
+		}
 	}
 	after, err := w.states.change(ctx, changes...)
 	if err != nil {
