@@ -71,7 +71,7 @@ var faults = []fault{
 	}, recover: 60 * time.Second},
 	{name: "store cut", stores: []backing{mongo}, inject: func(c *cluster) {
 		cut(c.t, c.mongo, pick(3*time.Second, 60*time.Second))
-	}, recover: 60 * time.Second},
+	}, quick: 5 * time.Second, recover: 60 * time.Second},
 	{name: "worker terminated under load", stores: both, inject: func(c *cluster) {
 		old := c.workers[0]
 		c.startWorker()
