@@ -11,6 +11,9 @@
 // Decisions are pure functions apart from the loops that act on them: judge (what an answer means), modeOf (what an
 // endpoint may be sent), breaker.After (quarantine), the lease of a lane, the slots. The loops are run around once.
 //
+// Claims and leases outlive their owner by 20 s. A worker that has the store alone (Options.Alone) ends those of the
+// dead when it starts.
+//
 // The store is the truth. A result is written before its slot is given back, so that a store that is away stops new
 // requests; tasks are hints, and one that is forged, doubled or stale does nothing.
 package worker
