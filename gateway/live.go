@@ -143,9 +143,39 @@ type lives struct {
 	g  *Gateway
 	mu sync.Mutex
 	by map[string]*Live
+	// hosts are those of organisations, each read once for all its webhooks.
+	hosts map[string]seenHosts
 }
 
-func newLives(g *Gateway) *lives { return &lives{g: g, by: map[string]*Live{}} }
+func newLives(g *Gateway) *lives {
+	return &lives{g: g, by: map[string]*Live{}, hosts: map[string]seenHosts{}}
+}
+
+// seenHosts are an organisation's hosts and when they were read.
+type seenHosts struct {
+	list   []string
+	readAt time.Time
+}
+
+// hostsFor is how long an organisation's hosts are used without a look at the store: with liveFor, a second in all.
+const hostsFor = time.Second - liveFor
+
+func (c *lives) knownHosts(organisation string, now time.Time) ([]string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen, ok := c.hosts[organisation]
+	age := now.Sub(seen.readAt)
+	return seen.list, ok && age >= 0 && age < hostsFor
+}
+
+func (c *lives) keepHosts(organisation string, seen seenHosts) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.hosts) >= livesKept {
+		clear(c.hosts)
+	}
+	c.hosts[organisation] = seen
+}
 
 // Live answers webhooks ready to send, at most a second old. Those that were never stored are left out; deleted ones
 // are there and say so. One whose secrets cannot be opened is an error: nothing is sent unsigned.
@@ -180,11 +210,17 @@ func (g *Gateway) hostsOf(ctx context.Context, stored []Webhook) (map[string][]s
 		if _, ok := hosts[w.Organisation]; ok || w.DeletedAt != 0 {
 			continue
 		}
+		now := g.Clock()
+		if list, ok := g.lives.knownHosts(w.Organisation, now); ok {
+			hosts[w.Organisation] = list
+			continue
+		}
 		o, err := g.Store.Organisation(ctx, w.Organisation)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return nil, fmt.Errorf("reading organisation %s: %w", w.Organisation, err)
 		}
 		hosts[w.Organisation] = o.Hosts
+		g.lives.keepHosts(w.Organisation, seenHosts{o.Hosts, now})
 	}
 	return hosts, nil
 }
