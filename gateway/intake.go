@@ -47,6 +47,8 @@ type intake struct {
 	// What follows belongs to the committing goroutine.
 	lastOrder int64
 	turns     map[string]Time
+	head      Time // the turn that is served next, and when that was read
+	headAt    Time
 	seen      map[string]Time // accounts, and when their last event was noted
 	batch     []*admission    // read from arrived, and too many for the last commit
 }
@@ -155,7 +157,7 @@ type work struct {
 func (in *intake) commit(list []*admission) {
 	// The commit is many publishers': one who gives up must not undo the others'.
 	ctx := context.Background()
-	events, deliveries, w := in.plan(list)
+	events, deliveries, w := in.plan(ctx, list)
 	taken, err := in.g.Store.Accept(ctx, events, deliveries)
 	if err == nil {
 		err = in.noteAccounts(ctx, events)
@@ -171,11 +173,11 @@ func (in *intake) commit(list []*admission) {
 }
 
 // plan gives events their acceptance numbers and makes their deliveries.
-func (in *intake) plan(list []*admission) ([]Event, []Delivery, work) {
+func (in *intake) plan(ctx context.Context, list []*admission) ([]Event, []Delivery, work) {
 	now := in.g.Clock()
 	in.lastOrder = max(in.lastOrder+1, now.UnixMicro())
 	accepted := Time(in.lastOrder / 1000)
-	p := planner{accepted: accepted, spare: in.g.Queue.Behind() > behindAfter, in: in, work: work{map[string][]string{}, map[string]bool{}}}
+	p := planner{ctx: ctx, accepted: accepted, spare: in.g.Queue.Behind() > behindAfter, in: in, work: work{map[string][]string{}, map[string]bool{}}}
 	events := make([]Event, len(list))
 	for i, a := range list {
 		e := a.event
@@ -189,6 +191,7 @@ func (in *intake) plan(list []*admission) ([]Event, []Delivery, work) {
 
 // planner collects the deliveries of one commit.
 type planner struct {
+	ctx        context.Context
 	in         *intake
 	accepted   Time
 	spare      bool
@@ -215,7 +218,7 @@ func (p *planner) place(e *Event, a *admission) {
 			at.Place.Lane, at.Reason = LaneKey(t.endpoint, e.Order), t.parked
 			p.work.lanes[t.endpoint] = true
 		case p.spare:
-			at.Place.Turn = p.in.turn(e.Organisation, p.accepted)
+			at.Place.Turn = p.in.turn(p.ctx, e.Organisation, p.accepted)
 		default:
 			p.claim(len(p.deliveries) - 1)
 		}
@@ -255,14 +258,30 @@ func newDelivery(e Event, p Planned) Delivery {
 	}
 }
 
-// turn is the later of now and the organisation's last turn and a step.
-func (in *intake) turn(organisation string, now Time) Time {
+// turn is the organisation's last turn and a step, but not before the turn that is served next: who was quiet until now
+// stands at the head, however long the others have waited, and from there on in turns with them.
+func (in *intake) turn(ctx context.Context, organisation string, now Time) Time {
 	if len(in.turns) >= snapshotsKept {
 		clear(in.turns)
 	}
-	turn := max(now, in.turns[organisation].Add(turnStep))
+	turn := max(in.served(ctx, now), in.turns[organisation].Add(turnStep))
 	in.turns[organisation] = turn
 	return turn
+}
+
+// headFor is how long the turn that is served next is believed: no longer than a pass of the feeder.
+const headFor = 250 * time.Millisecond
+
+// served is the turn that is served next; now where nothing is spare, or the store does not say.
+func (in *intake) served(ctx context.Context, now Time) Time {
+	if age := now.Sub(in.headAt); age >= 0 && age < headFor {
+		return in.head
+	}
+	in.head, in.headAt = now, now
+	if first, err := in.g.Store.Spare(ctx, 1); err == nil && len(first) > 0 {
+		in.head = min(now, first[0].Place.Turn)
+	}
+	return in.head
 }
 
 // accountNote is how often an account's last event is noted: a write per event would cost more than the event.

@@ -341,6 +341,7 @@ func TestPublish_Places(t *testing.T) {
 		for i := range 10 {
 			b.publish(t, payment(fmt.Sprintf("evt_%d", i), "org_loud", `{}`))
 		}
+		b.clock.move(time.Minute) // by now each of the loud one's turns is past
 		b.publish(t, payment("evt_q", "org_quiet", `{}`))
 		spare, err := b.store.Spare(t.Context(), 100)
 		if err != nil {
