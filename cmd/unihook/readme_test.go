@@ -238,6 +238,18 @@ func TestReadme_Commands(t *testing.T) {
 	}
 }
 
+// What .ci/run calls is the command that the page tells people to run.
+func TestReadme_TestCommandIsTheOneOfCI(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)## Tests\n\n```sh\n(.*?)\n```").FindStringSubmatch(readme(t))
+	if block == nil || !strings.Contains(string(script), "tested test "+block[1]+";") {
+		t.Errorf("the README's test command %q is not the one that .ci/run calls", block)
+	}
+}
+
 func TestReadme_MapExample(t *testing.T) {
 	block := regexp.MustCompile("(?ms)^```sh map\n(.*?)^```$\n+```json map\n(.*?)\n```$").FindStringSubmatch(readme(t))
 	if block == nil {
