@@ -396,7 +396,9 @@ func TestTimeout_AndTheRestThatAReceiverCanDo(t *testing.T) {
 		failure gateway.Failure
 	}{
 		{func(http.ResponseWriter, *http.Request) { <-release }, "timeout"},
-		{func(out http.ResponseWriter, in *http.Request) { http.Redirect(out, in, "/elsewhere", 302) }, "redirect"},
+		{func(out http.ResponseWriter, in *http.Request) {
+			http.Redirect(out, in, "/elsewhere", http.StatusFound)
+		}, "redirect"},
 		{func(out http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(out).Hijack()
 			if err == nil {
