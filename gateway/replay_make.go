@@ -200,7 +200,12 @@ func (g *Gateway) Replayed(ctx context.Context, r Replay, sources []Delivery) ([
 		}
 		d := r.again(source, At(now))
 		d.Order = fmt.Sprintf("%016x%04x", now.UnixMicro(), i)
-		d.Place.Turn = d.NextAttemptAt.Add(time.Duration(len(list)) * turnStep)
+		if stored.Ordered {
+			// Spare ones are claimed for several runs at once, of which any may be the first to park.
+			d.Place.Lane, d.Reason = LaneKey(d.Endpoint, d.Order), InOrder
+		} else {
+			d.Place.Turn = d.NextAttemptAt.Add(time.Duration(len(list)) * turnStep)
+		}
 		if !r.Original {
 			d.Shape, d.WebhookRevision = sel.own.ID, stored.Revision
 			if m, ok := sel.shapeFor(d.Product, d.Type); ok {

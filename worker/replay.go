@@ -62,6 +62,7 @@ func (w *Worker) replayPage(ctx context.Context, r gateway.Replay) error {
 		if err := w.store.InsertDeliveries(ctx, list); err != nil {
 			return fmt.Errorf("storing a replay's deliveries: %w", err)
 		}
+		w.takeParked(ctx, list)
 	}
 	r.Made += len(list)
 	if r.After = next; next == "" {
@@ -73,6 +74,17 @@ func (w *Worker) replayPage(ctx context.Context, r gateway.Replay) error {
 	// It was cancelled meanwhile, perhaps before this page was there to be cancelled with it.
 	_, err = w.store.CancelPending(ctx, r.Organisation, gateway.DeliveryFilter{Replay: r.ID}, gateway.ByHand, w.now(), 2*replayPage)
 	return err
+}
+
+// takeParked has the lanes worked that new deliveries were born in. A lane that it misses is found by the sweep.
+func (w *Worker) takeParked(ctx context.Context, list []gateway.Delivery) {
+	taken := map[string]bool{}
+	for _, d := range list {
+		if d.Place.Lane != "" && !taken[d.Endpoint] {
+			taken[d.Endpoint] = true
+			w.takeLane(ctx, d.Endpoint)
+		}
+	}
 }
 
 // awaitReplay ends the replay when none of its deliveries is pending, or looks again later.
