@@ -71,6 +71,7 @@ func (j *webhookJudge) rules() {
 	if sound {
 		j.checkSignature("/mapping", base, nil)
 	}
+	j.w.Events = slices.Clone(j.w.Events) // they are still the old webhook's where the caller gives none
 	for i := range j.w.Events {
 		selection, pointer := &j.w.Events[i], "/events/"+strconv.Itoa(i)+"/mapping"
 		given := Optional[RawJSON]{}
