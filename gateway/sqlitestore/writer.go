@@ -103,6 +103,9 @@ func (w *writer) hand(ctx context.Context, op *operation) error {
 	if w.closed {
 		return errClosed
 	}
+	if ctx.Err() != nil { // select would choose at random
+		return fmt.Errorf("%w: %w", gateway.ErrAway, ctx.Err())
+	}
 	select {
 	case w.operations <- op:
 		return nil
