@@ -49,12 +49,16 @@ func secure(c *fiber.Ctx) {
 func framing(h *fasthttp.RequestHeader) string {
 	var hosts, lengths, encodings, keys, types int
 	for line := range bytes.SplitSeq(h.RawHeaders(), []byte("\n")) {
-		line = bytes.TrimRight(line, "\r")
 		if len(line) == 0 {
+			continue // behind the last line
+		}
+		// A line that a bare LF ends goes on for others, with what they take for a part of its value.
+		line, ended := bytes.CutSuffix(line, []byte("\r"))
+		if ended && len(line) == 0 {
 			continue
 		}
 		name, _, ok := bytes.Cut(line, []byte(":"))
-		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t") {
+		if !ended || !ok || len(name) == 0 || bytes.ContainsAny(name, " \t") {
 			return "a header line is malformed"
 		}
 		switch strings.ToLower(string(name)) {
@@ -75,6 +79,8 @@ func framing(h *fasthttp.RequestHeader) string {
 		return "one Host is needed"
 	case lengths > 1 || encodings > 1 || lengths+encodings > 1:
 		return "Content-Length and Transfer-Encoding exclude each other and themselves"
+	case encodings == 1 && !h.IsHTTP11():
+		return "a Transfer-Encoding is of HTTP/1.1 alone"
 	case encodings == 1 && h.ContentLength() != -1:
 		return "a Transfer-Encoding other than chunked is not taken"
 	case keys > 1 || types > 1:
