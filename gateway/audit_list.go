@@ -2,10 +2,7 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
-	"strings"
 )
 
 // takenBackPage bounds how many entries that take others back are read for one page: there are as many as races.
@@ -44,15 +41,15 @@ func (g *Gateway) ListAudit(ctx context.Context, a Actor, scope Scope, filter Au
 	if err != nil {
 		return nil, "", err
 	}
-	reached := map[string]int64{}
+	known := map[string]progress{}
 	for i := range list {
 		e := &list[i]
-		if _, ok := reached[e.Object]; !ok && e.Revision != 0 {
-			if reached[e.Object], err = g.presentRevision(ctx, *e); err != nil {
+		if _, ok := known[e.Object]; !ok && e.Revision != 0 {
+			if known[e.Object], err = g.progressOf(ctx, *e); err != nil {
 				return nil, "", err
 			}
 		}
-		e.Applied = !back[e.ID] && e.Revision <= reached[e.Object]
+		e.Applied = !back[e.ID] && known[e.Object].reached(*e)
 		if e.Changes == nil {
 			e.Changes = []AuditChange{}
 		}
@@ -72,26 +69,4 @@ func (g *Gateway) takenBackSince(ctx context.Context, scope Scope, at Time) (map
 		back[takenBack(e)] = true
 	}
 	return back, nil
-}
-
-// presentRevision is the revision that the entry's object has reached, a tombstone's too. Of an object that is no more,
-// or of another kind, every revision counts as reached: erasure leaves nobody to ask.
-func (g *Gateway) presentRevision(ctx context.Context, e AuditEntry) (int64, error) {
-	revision, err := int64(math.MaxInt64), error(nil)
-	switch {
-	case strings.HasPrefix(e.Object, PrefixWebhook) && e.Organisation != "":
-		var w Webhook
-		if w, err = g.Store.Webhook(ctx, Only(e.Organisation), e.Object); err == nil {
-			revision = w.Revision
-		}
-	case e.Object == e.Organisation && e.Object != "":
-		var o Organisation
-		if o, err = g.Store.Organisation(ctx, e.Object); err == nil {
-			revision = o.Revision
-		}
-	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return 0, away(fmt.Errorf("reading the revision of %s: %w", e.Object, err))
-	}
-	return revision, nil
 }

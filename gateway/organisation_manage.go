@@ -174,6 +174,9 @@ func (g *Gateway) changeOrganisation(ctx context.Context, a Actor, id, action st
 	return Organisation{}, Refuse(Conflict, "organisation %s is being changed by others, try again", id)
 }
 
+// actionOrganisationDeleted is the action of an organisation's last entry.
+const actionOrganisationDeleted = "organisation.deleted"
+
 // DeleteOrganisation begins to erase all that an organisation has but its audit: it is not found from now on, its keys
 // are refused within two seconds, and a job removes the rest.
 func (g *Gateway) DeleteOrganisation(ctx context.Context, a Actor, o Organisation) error {
@@ -185,7 +188,7 @@ func (g *Gateway) DeleteOrganisation(ctx context.Context, a Actor, o Organisatio
 	if err := g.Store.InsertJob(ctx, job); err != nil {
 		return away(fmt.Errorf("queueing the erasure of %s: %w", o.ID, err))
 	}
-	_, err := g.changeOrganisation(ctx, a, o.ID, "organisation.deleted", func(present *Organisation) { present.Erasing = true })
+	_, err := g.changeOrganisation(ctx, a, o.ID, actionOrganisationDeleted, func(present *Organisation) { present.Erasing = true })
 	if err != nil {
 		return err
 	}

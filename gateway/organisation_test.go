@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -180,6 +182,63 @@ func TestAudit_AChangeThatNeverCameIsShownSo(t *testing.T) {
 	b.mustPatch(t, a, w.ID, gateway.WebhookInput{})
 	if !lost() {
 		t.Error("after another change made the revision it is shown as applied")
+	}
+}
+
+func TestAudit_WhatWasNeverMadeIsNotApplied(t *testing.T) {
+	b := openBench(t)
+	announce := func(id, action, object string, revision int64) {
+		t.Helper()
+		entry := gateway.AuditEntry{ID: id, Organisation: "org_a", At: gateway.At(b.clock.now()), Action: action, Object: object, Revision: revision}
+		if _, err := b.store.AppendAudit(t.Context(), entry); err != nil {
+			t.Fatal(err)
+		}
+		b.clock.move(time.Second)
+	}
+	announce("aud_0", "organisation.created", "org_a", 1)
+	a := b.organisation(t, "org_a")
+	announce("aud_1", "webhook.created", "wh_never", 1)
+	announce("aud_2", "organisation.updated", "org_a", 2)
+	applied := func() string {
+		t.Helper()
+		list, _, err := b.ListAudit(t.Context(), operator, gateway.Only("org_a"), gateway.AuditFilter{}, gateway.Page{Limit: 50})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text string
+		for _, e := range slices.Backward(list) {
+			if e.Action == gateway.ActionNotApplied {
+				continue
+			}
+			text += map[bool]string{true: "+", false: "-"}[e.Applied] + e.Action + " "
+		}
+		return text
+	}
+	const first = "-organisation.created +organisation.created -webhook.created -organisation.updated "
+	if got := applied(); got != first {
+		t.Errorf("got  %s\nwant %s", got, first)
+	}
+
+	w := b.create(t, a)
+	b.mustPatch(t, a, w.ID, gateway.WebhookInput{})
+	b.clock.move(time.Second)
+	if err := b.DeleteOrganisation(t.Context(), operator, gateway.Organisation{ID: "org_a"}); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := b.store.EraseOrganisation(t.Context(), "org_a", 1000); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	b.clock.move(time.Second)
+	announce("aud_3", "organisation.created", "org_a", 1)
+	erased := applied()
+	b.organisation(t, "org_a")
+	again := applied()
+	const second = "+webhook.created +webhook.updated +organisation.deleted -organisation.created "
+	if !strings.HasSuffix(erased, second) {
+		t.Errorf("erased: got  %s\nwant %s at the end", erased, second)
+	}
+	if !strings.HasSuffix(again, second+"+organisation.created ") {
+		t.Errorf("made again: got  %s\nwant %s+organisation.created at the end", again, second)
 	}
 }
 
