@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -35,6 +36,21 @@ type proxyCommand struct {
 	LogFormat      string        `env:"UNIHOOK_LOG_FORMAT" default:"text" enum:"text,json" help:"Format of the log on standard error."`
 }
 
+// Validate says, at once, everything that is wrong with the settings. Kong calls it.
+func (c *proxyCommand) Validate() error {
+	var wrong []error
+	say := func(bad bool, text string) {
+		if bad {
+			wrong = append(wrong, errors.New(text))
+		}
+	}
+	say((c.TLSCert == "") != (c.TLSKey == ""), "--tls-cert and --tls-key go together")
+	say(c.MaxConnections < 1, "--max-connections must be 1 or more")
+	say(c.Idle <= 0, "--idle must be above 0")
+	say(c.Grace < 0, "--grace must not be negative")
+	return errors.Join(wrong...)
+}
+
 // Run serves until ctx ends, then gives open connections their grace.
 func (c *proxyCommand) Run(ctx context.Context, t terminal) error {
 	options, err := c.options()
@@ -47,6 +63,10 @@ func (c *proxyCommand) Run(ctx context.Context, t terminal) error {
 	}
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
+		return fmt.Errorf("starting the proxy: %w", err)
+	}
+	if err := proxy.MayListen(listener.Addr()); err != nil {
+		listener.Close()
 		return fmt.Errorf("starting the proxy: %w", err)
 	}
 	fmt.Fprintf(t.out, "The egress proxy listens on %s.\n", listener.Addr())

@@ -189,8 +189,24 @@ func TestEgress_ProxyDoesNotStartOpen(t *testing.T) {
 		"not an address of this":        {"--listen", "127.0.0.1:0", "--token", "t0ken-of-the-proxy", "--egress-ip", "2001:db8::1"},
 		"needs a TLS certificate of it": {"--listen", "127.0.0.1:0", "--client-ca", newAuthority(t).file},
 	} {
-		if got := runProcess(t, nil, append([]string{"egress"}, args...)...); got.status != 1 || !strings.Contains(got.errors, says) {
+		got := runProcess(t, nil, append([]string{"egress"}, args...)...)
+		if got.status != 1 || !strings.Contains(got.errors, says) || strings.Contains(got.out, "listens") {
 			t.Errorf("%v: got %+v, want 1 and %q", args, got, says)
+		}
+	}
+}
+
+// What cannot be meant is a call that is not understood, and nothing is put in its place.
+func TestEgress_ProxySettings(t *testing.T) {
+	for says, args := range map[string][]string{
+		"--tls-cert and --tls-key go": {"--tls-cert", "x"},
+		"--max-connections must be 1": {"--max-connections", "0"},
+		"--idle must be above 0":      {"--idle", "0s"},
+		"--grace must not be neg":     {"--grace=-1s"},
+	} {
+		got := runProcess(t, nil, append([]string{"egress", "--listen", "127.0.0.1:0", "--token", "t0ken-of-the-proxy"}, args...)...)
+		if got.status != 2 || !strings.Contains(got.errors, says) {
+			t.Errorf("%v: got %+v, want 2 and %q", args, got, says)
 		}
 	}
 }

@@ -121,16 +121,24 @@ func NewProxy(o ProxyOptions) (*Proxy, error) {
 	return p, nil
 }
 
+// MayListen refuses an address off loopback where the proxy has no TLS. Serve asks it; who wants to say beforehand that
+// the proxy listens asks too.
+func (p *Proxy) MayListen(at net.Addr) error {
+	if p.tls == nil && !endOf(at).Addr().IsLoopback() {
+		return fmt.Errorf("the egress proxy listens on %s, which is not loopback, and needs a TLS certificate: tokens would be sent in clear", at)
+	}
+	return nil
+}
+
 // Serve takes connections until ctx ends, then lets open ones finish within the grace period, and closes the listener.
 // It is called once. It refuses a listener off loopback without TLS.
 func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 	defer p.stopNow()
 	defer ln.Close()
-	address := endOf(ln.Addr())
-	if p.tls == nil && !address.Addr().IsLoopback() {
-		return fmt.Errorf("the egress proxy listens on %s, which is not loopback, and needs a TLS certificate: tokens would be sent in clear", ln.Addr())
+	if err := p.MayListen(ln.Addr()); err != nil {
+		return err
 	}
-	p.policy.Listeners = []netip.AddrPort{address}
+	p.policy.Listeners = []netip.AddrPort{endOf(ln.Addr())}
 	ln = netutil.LimitListener(ln, p.options.MaxConnections+spareConnections)
 	if p.tls != nil {
 		ln = tls.NewListener(ln, p.tls)
@@ -168,6 +176,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !p.authorised(r) {
 		p.counters.unauthorised.Add(1)
 		w.Header().Set("Proxy-Authenticate", `Basic realm="egress"`)
+		// What a client sent together with a CONNECT is for its target: it must not be read as the next request.
+		w.Header().Set("Connection", "close")
 		http.Error(w, "a token is needed", http.StatusProxyAuthRequired)
 		return
 	}

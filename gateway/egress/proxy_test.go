@@ -281,6 +281,22 @@ func TestProxy_Requests(t *testing.T) {
 	}
 }
 
+func TestProxy_WhatCameWithARefusedRequestIsNoRequest(t *testing.T) {
+	ca := newAuthority(t)
+	_, address, _ := startProxy(t, ca, egress.ProxyOptions{})
+	hidden := "GET /healthz HTTP/1.1\r\nHost: x\r\n" + credentials() + "\r\n"
+	for name, request := range map[string]string{
+		"nobody":  "CONNECT 8.8.8.8:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+		"blocked": "CONNECT 10.0.0.1:443 HTTP/1.1\r\nHost: x\r\n" + credentials() + "\r\n",
+	} {
+		_, in := ask(t, ca, address, request+hidden)
+		got, err := io.ReadAll(in)
+		if n := strings.Count(string(got), "HTTP/1.1 "); n != 1 || err != nil {
+			t.Errorf("%s: %d answers: %q %v", name, n, got, err)
+		}
+	}
+}
+
 func TestProxy_PassesOnWhatCameWithTheRequest(t *testing.T) {
 	ca := newAuthority(t)
 	ln := listen(t, "127.0.0.2:0")
