@@ -26,6 +26,22 @@ func TestEgress_OwnListenersAreNoTargets(t *testing.T) {
 	}
 }
 
+// The gateway's own services beside it are no targets either: what is posted to Redis reaches for the queue.
+func TestEgress_OwnServicesAreNoTargets(t *testing.T) {
+	redis, _ := startRedis(t, "redis-passw0rd")
+	_, at, _ := strings.Cut(redis, "@")
+	at, _, _ = strings.Cut(at, "/")
+	d := launch(t, nil, "serve", "--data-dir", t.TempDir(), "--listen", "127.0.0.1:0", "--allow-network", "127.0.0.0/8",
+		"--redis-uri", redis, "--egress-proxy", "https://t0ken@127.0.0.3:8443")
+	d.call(201, "POST", "/v1/organisations", `{"id":"org_a","name":"x"}`, nil)
+	for host, want := range map[string]int{at: 422, strings.Replace(at, "127.0.0.1", "localhost", 1): 422, "127.0.0.3:8443": 422, "127.0.0.3:8444": 201} {
+		status, _, text := d.send(testOperatorKey, "POST", "/v1/webhooks", `{"organisation":"org_a","endpoints":[{"url":"https://`+host+`/"}],"events":[{"product":"*","type":"*"}]}`)
+		if status != want {
+			t.Errorf("%s is answered %d, want %d: %s", host, status, want, text)
+		}
+	}
+}
+
 // listeningPorts are those on which a process listens, as the kernel has them.
 func listeningPorts(t *testing.T, pid int) (ports []string) {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -169,9 +170,7 @@ func (n *node) openEgress(ctx context.Context, listener net.Listener) (err error
 	if n.policy, err = s.policy(listener); err != nil {
 		return err
 	}
-	if at, ok := n.queue.Listener(); ok {
-		n.policy.Listeners = append(n.policy.Listeners, at)
-	}
+	n.policy.Listeners = append(n.policy.Listeners, n.queue.Listeners()...)
 	if n.client, err = s.client(n.policy, n.role == roleAPI); err != nil {
 		return err
 	}
@@ -202,6 +201,11 @@ func (s *egressSettings) policy(listener net.Listener) (*egress.Policy, error) {
 	if listener != nil {
 		if at, ok := listener.Addr().(*net.TCPAddr); ok {
 			p.Listeners = []netip.AddrPort{at.AddrPort()}
+		}
+	}
+	if u, err := url.Parse(s.EgressProxy); err == nil {
+		if at, err := netip.ParseAddrPort(u.Host); err == nil {
+			p.Listeners = append(p.Listeners, at)
 		}
 	}
 	return p, nil

@@ -99,8 +99,9 @@ type Policy struct {
 	AllowPorts []uint16
 	// Networks are open though they are not public. They open no port and no listener of ours.
 	Networks []Allowance
-	// Listeners are the addresses that this process serves on: never a target, whatever Networks says. One with an
-	// unspecified address stands for its port on every address of this machine.
+	// Listeners are the addresses that this process serves on, and those of the gateway's own services beside it (Redis,
+	// the egress proxy): never a target, whatever Networks says. One with an unspecified address stands for its port on
+	// every address of this machine.
 	Listeners []netip.AddrPort
 	// Own are the addresses that we are known by outside (--egress-ip, --egress-public-ip): refused unless Networks
 	// names them. The addresses of this machine's interfaces are refused likewise without being listed here.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,13 +109,23 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	return q, nil
 }
 
-// Listener is where the embedded Redis listens; ok is false where there is none.
-func (q *Queue) Listener() (at netip.AddrPort, ok bool) {
-	if q.embedded == nil {
-		return at, false
+// Listeners are where the Redis listens, the embedded one or those of the URI that are named by an address or as
+// localhost: the guard lets no target lead there. Names are not looked up, since what they lead to may change.
+func (q *Queue) Listeners() []netip.AddrPort {
+	var list []netip.AddrPort
+	addrs, _, _ := q.target.addresses()
+	for _, a := range addrs {
+		if port, ok := strings.CutPrefix(a, "localhost:"); ok {
+			a = "127.0.0.1:" + port
+			if at, err := netip.ParseAddrPort("[::1]:" + port); err == nil {
+				list = append(list, at)
+			}
+		}
+		if at, err := netip.ParseAddrPort(a); err == nil {
+			list = append(list, at)
+		}
 	}
-	at, err := netip.ParseAddrPort(q.embedded.Addr())
-	return at, err == nil
+	return list
 }
 
 func (q *Queue) connect() (err error) {
