@@ -14,8 +14,8 @@ import (
 // taken. Standard output gets the body's bytes and nothing else, and gets nothing at all when something is wrong.
 type mapCommand struct {
 	// A rule holds commas and backslashes of its own: kong must not split at them.
-	Rule          []string `sep:"none" placeholder:"LINE" xor:"rules" help:"A rule, such as 'remove data.contact.email'; give one flag for each."`
-	Rules         string   `placeholder:"FILE" xor:"rules" help:"File with the rules as a JSON array, as a webhook has them."`
+	Rule          []string `sep:"none" placeholder:"LINE" xor:"rules" help:"A rule: 'remove PATH', 'keep PATH', 'rename PATH KEY', 'move PATH PATH' or 'set PATH JSON'; give one flag for each."`
+	Rules         *string  `placeholder:"FILE" xor:"rules" help:"File with the rules as a JSON array, as a webhook has them."`
 	MaxEventBytes int      `env:"UNIHOOK_MAX_EVENT_BYTES" default:"262144" help:"Most bytes of an event's data; a mapped body may have four times as many."`
 }
 
@@ -50,7 +50,7 @@ func (c *mapCommand) Run(_ context.Context, t terminal) error {
 	}
 	body, err := compiled.Apply(payload, 4*c.MaxEventBytes)
 	if errors.Is(err, mapping.ErrTooLarge) {
-		return unusable("%v: it would have more than %d bytes", err, 4*c.MaxEventBytes)
+		return unusable("%v", err)
 	}
 	if err != nil {
 		return unusable("standard input: %v", err)
@@ -63,14 +63,17 @@ func (c *mapCommand) Run(_ context.Context, t terminal) error {
 
 // rules reads the rules, from their file or from the lines.
 func (c *mapCommand) rules() ([]mapping.Rule, error) {
-	if c.Rules != "" {
-		text, err := os.ReadFile(c.Rules)
+	if c.Rules != nil {
+		if *c.Rules == "" { // a variable that was not set: the payload must not leave as it came
+			return nil, unusable("--rules names no file")
+		}
+		text, err := os.ReadFile(*c.Rules)
 		if err != nil {
 			return nil, unusable("reading --rules: %v", err)
 		}
 		rules, err := mapping.ParseRules(text)
 		if err != nil {
-			return nil, unusable("%s: %v", c.Rules, err)
+			return nil, unusable("%s: %v", *c.Rules, err)
 		}
 		return rules, nil
 	}

@@ -134,6 +134,7 @@ func TestMap_Refused(t *testing.T) {
 		{"rules that contradict each other", "{}", "rules[1]", []string{"--rule", "remove a", "--rule", "rename a b"}},
 		{"rules that are no JSON", "{}", "not valid JSON", []string{"--rules", writeFile(t, `[{"op":`)}},
 		{"rules that are no array", "{}", "array", []string{"--rules", writeFile(t, `{}`)}},
+		{"a file without a name, as an unset variable leaves it", "{}", "names no file", []string{"--rules", ""}},
 		{"no such file", "{}", "no such file", []string{"--rules", "no-such-file.json"}},
 		{"both ways to give rules", "{}", "rule", []string{"--rule", "remove a", "--rules", writeFile(t, `[]`)}},
 		{"no JSON", "{", "line 1, column 2", []string{"--rule", "remove a"}},
