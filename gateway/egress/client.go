@@ -174,15 +174,9 @@ func (c *Client) do(ctx context.Context, r *Request, out *Response) error {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	at := place{r.Organisation, target.Origin}
-	conn, err := c.connection(ctx, at, target, &out.Timing)
+	conn, err := c.connection(ctx, at, target, out)
 	if err != nil {
 		return err
-	}
-	if conn.route.local.IsValid() {
-		out.Local = conn.route.local.String()
-	}
-	if conn.route.remote.IsValid() {
-		out.Remote = conn.route.remote.String()
 	}
 	out.TLSVersion, out.Sent = conn.version, true
 	x := exchange{conn: conn, method: r.method(), head: begin, body: r.Body, max: r.MaxBody}
@@ -192,32 +186,45 @@ func (c *Client) do(ctx context.Context, r *Request, out *Response) error {
 	return nil
 }
 
-// connection is an open one that may serve the request, or a new one.
-func (c *Client) connection(ctx context.Context, at place, target Target, timing *Timing) (*conn, error) {
+// connection is an open one that may serve the request, or a new one. It notes in out between which addresses it runs,
+// also where the handshake fails, and what it took.
+func (c *Client) connection(ctx context.Context, at place, target Target, out *Response) (*conn, error) {
 	for {
 		conn := c.pool.take(at)
 		if conn == nil {
 			break
 		}
 		if c.dialer.mayReuse(at.organisation, conn.route) {
+			out.travelled(conn.route)
 			return conn, nil
 		}
 		conn.abort()
 	}
-	r, err := c.dialer.dial(ctx, at.organisation, target, timing)
+	r, err := c.dialer.dial(ctx, at.organisation, target, &out.Timing)
 	if err != nil {
 		return nil, err
 	}
+	out.travelled(r)
 	if target.Scheme == "http" {
 		return newConn(r, r, ""), nil
 	}
 	began := time.Now()
 	stream, err := secure(ctx, r, c.tls, target.Host)
-	timing.TLS = time.Since(began)
+	out.Timing.TLS = time.Since(began)
 	if err != nil {
 		return nil, err
 	}
 	return newConn(r, stream, tls.VersionName(stream.ConnectionState().Version)), nil
+}
+
+// travelled notes the ends of a connection, as far as they are known.
+func (out *Response) travelled(r *route) {
+	if r.local.IsValid() {
+		out.Local = r.local.String()
+	}
+	if r.remote.IsValid() {
+		out.Remote = r.remote.String()
+	}
 }
 
 // Check says, for readiness, whether requests can leave: the source addresses are still this machine's, the proxy can be

@@ -240,8 +240,33 @@ func TestDo_RefusedConnection(t *testing.T) {
 	}
 	plain := listen(t, "127.0.0.1:0")
 	serveRaw(t, plain, func(conn net.Conn) { io.WriteString(conn, "SSH-2.0-OpenSSH\r\n") })
-	if out := c.Do(t.Context(), egress.Request{URL: at("127.0.0.1", plain)}); out.Failure != egress.TLS {
+	// The connection came to be: between which addresses is what a person looks for who reads of the failure.
+	out = c.Do(t.Context(), egress.Request{URL: at("127.0.0.1", plain)})
+	if out.Failure != egress.TLS || out.Local != "127.0.0.1" || out.Remote != plain.Addr().String() {
 		t.Errorf("%+v", out)
+	}
+}
+
+func TestDo_AnswersThatAreNone(t *testing.T) {
+	for answer, want := range map[string]string{
+		"":                                   "the receiver closed the connection without a whole answer",
+		"HTTP/1.1 200 OK\r\nContent-Le":      "the receiver closed the connection without a whole answer",
+		"HTTP/1.1 200 OK\r\nX-A: b\r\n":      "the receiver closed the connection without a whole answer",
+		"220 mail.example.com ESMTP\r\n\r\n": "the receiver's answer is not HTTP",
+		// As a status it would count as none, with an answer that there was.
+		"HTTP/1.1 000 None\r\n\r\n": "the receiver's answer is not HTTP",
+		"HTTP/1.1 099 Low\r\n\r\n":  "the receiver's answer is not HTTP",
+	} {
+		ln := listen(t, "127.0.0.1:0")
+		serveRaw(t, ln, func(conn net.Conn) {
+			conn.Read(make([]byte, 4096))
+			io.WriteString(conn, answer)
+		})
+		c := newClient(t, egress.Options{Policy: &egress.Policy{AllowHTTP: true, Networks: mustAllow(t, "127.0.0.1")}})
+		out := c.Do(t.Context(), egress.Request{URL: strings.Replace(at("127.0.0.1", ln), "https", "http", 1)})
+		if out.Failure != egress.Broken || out.Status != 0 || out.Error != want {
+			t.Errorf("%q: %q, status %d: %s", answer, out.Failure, out.Status, out.Error)
+		}
 	}
 }
 

@@ -33,6 +33,8 @@ func (c *conn) abort() { c.route.abort() }
 type meter struct {
 	from io.Reader
 	left int64
+	// ended says that the other side has closed the connection.
+	ended bool
 }
 
 // errTooLong is read in place of bytes beyond the limit.
@@ -47,6 +49,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	}
 	n, err := m.from.Read(p)
 	m.left -= int64(n)
+	m.ended = m.ended || err == io.EOF
 	return n, err
 }
 

@@ -136,6 +136,9 @@ func (x *exchange) readHead(ctx context.Context) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
+		if response.StatusCode < 100 {
+			return nil, errNoStatus
+		}
 		if !isInterim(response.StatusCode) {
 			return response, nil
 		}
@@ -147,6 +150,9 @@ func (x *exchange) readHead(ctx context.Context) (*http.Response, error) {
 		}
 	}
 }
+
+// errNoStatus is a status that there is not, which the parser lets pass: 000 would count as no answer at all.
+var errNoStatus = errors.New("the status is below 100")
 
 // isInterim says whether another answer follows. 101 ends HTTP, which was not asked for: it is a final answer.
 func isInterim(status int) bool {
@@ -212,7 +218,7 @@ func (x *exchange) fail(ctx context.Context, out *Response, err error) {
 		out.Failure, out.Error = Broken, "the answer's headers are longer than 64 KiB"
 	case isAlert(err):
 		out.Failure, out.Error = TLS, "the receiver ended the connection: "+alertText(err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isReset(err):
+	case x.conn.meter.ended, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isReset(err):
 		out.Failure, out.Error = Broken, "the receiver closed the connection without a whole answer"
 	default:
 		out.Failure, out.Error = Broken, "the receiver's answer is not HTTP"
