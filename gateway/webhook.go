@@ -71,9 +71,10 @@ type Endpoint struct {
 
 // Selection chooses events: a pair of the catalogue, a product with type "*", or "*" with "*".
 type Selection struct {
-	Product string         `json:"product" bson:"product"`
-	Type    string         `json:"type" bson:"type"`
-	Mapping []mapping.Rule `json:"mapping,omitempty" bson:"mapping,omitempty"`
+	Product string `json:"product" bson:"product"`
+	Type    string `json:"type" bson:"type"`
+	// Mapping of no rules is shown as it was given; nil was not given.
+	Mapping []mapping.Rule `json:"mapping,omitzero" bson:"mapping"`
 }
 
 // Header is a custom header of every request.

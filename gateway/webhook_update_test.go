@@ -198,6 +198,24 @@ func TestUpdateWebhook_WhatWasReadCanBeSentBack(t *testing.T) {
 	}
 }
 
+// Whoever gives a selection an empty mapping reads an empty mapping, and nobody else does.
+func TestSelection_AnEmptyMappingIsShownAsItWasGiven(t *testing.T) {
+	b := openBench(t)
+	a := b.organisation(t, "org_a")
+	w := b.create(t, a, func(in *gateway.WebhookInput) {
+		in.Events = gateway.Given([]gateway.SelectionInput{
+			{Product: gateway.Given("payments"), Type: gateway.Given("paiement.success"), Mapping: rules(`[]`)},
+			{Product: gateway.Given("sms"), Type: gateway.Given("*")},
+		})
+	})
+	const want = `[{"product":"payments","type":"paiement.success","mapping":[]},{"product":"sms","type":"*"}]`
+	for _, shown := range []gateway.Webhook{w, b.mustPatch(t, a, w.ID, gateway.WebhookInput{})} {
+		if got, err := json.Marshal(shown.Events); err != nil || string(got) != want {
+			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+	}
+}
+
 func TestHeader_AnEmptyValueIsShownUnlessSecret(t *testing.T) {
 	got, err := json.Marshal([]gateway.Header{{Name: "X-A"}, {Name: "X-B", Value: "v"}, {Name: "X-C", ValueHint: "...", Secret: true}})
 	want := `[{"name":"X-A","value":"","secret":false},{"name":"X-B","value":"v","secret":false},{"name":"X-C","valueHint":"...","secret":true}]`

@@ -34,7 +34,7 @@ func webhook(organisation, id string) gateway.Webhook {
 		Endpoints: []gateway.Endpoint{{ID: endpoint, URL: "https://hook.example.com", Description: "first", URLNumber: 3},
 			{ID: endpoint + "_2", URL: "https://two.example.com:8443", URLNumber: 1}},
 		Events: []gateway.Selection{{Product: "payments", Type: "paiement.success", Mapping: []mapping.Rule{{Op: "remove", Path: "data.x"}}},
-			{Product: "sms", Type: "*"}},
+			{Product: "sms", Type: "*"}, {Product: "forms", Type: "*", Mapping: []mapping.Rule{}}},
 		Accounts: []string{"acc_1"},
 		Mapping: []mapping.Rule{{Op: "rename", Path: `data.a\.b`, To: "c"},
 			{Op: "set", Path: "data.v", Value: json.RawMessage(`{"n":12345678901234567890,"n":1.0,"e":"\u00e9<&>"}`)}},
