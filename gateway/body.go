@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/unihook/unihook/gateway/sign"
 	"github.com/unihook/unihook/mapping"
@@ -157,7 +156,7 @@ func eventBody(e Event) []byte {
 	b = append(b, `,"product":`...)
 	b = appendString(b, e.Product)
 	b = append(b, `,"createdAt":"`...)
-	b = time.UnixMilli(int64(e.CreatedAt)).UTC().AppendFormat(b, timeFormat) // zero is 1970 here: an event was always made
+	b = e.CreatedAt.Time().AppendFormat(b, timeFormat)
 	b = append(b, `","organisation":`...)
 	b = appendString(b, e.Organisation)
 	if e.Account != "" {

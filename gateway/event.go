@@ -10,8 +10,9 @@ type Event struct {
 	Type         string `json:"type" bson:"type"`
 	Organisation string `json:"organisation" bson:"organisation"`
 	Account      string `json:"account,omitempty" bson:"account,omitempty"`
-	CreatedAt    Time   `json:"createdAt" bson:"createdAt"`
-	AcceptedAt   Time   `json:"acceptedAt" bson:"acceptedAt"`
+	// CreatedAt is the publisher's word, and any time at all, and the present where the publisher says nothing.
+	CreatedAt  Moment `json:"createdAt" bson:"createdAt"`
+	AcceptedAt Time   `json:"acceptedAt" bson:"acceptedAt"`
 	// Data is a JSON object, byte for byte as it was published; nil in lists and after erasure.
 	Data json.RawMessage `json:"data,omitempty" bson:"data,omitempty"`
 	// Erased is true when the data was erased on request: the facts stay.

@@ -75,7 +75,7 @@ func (g *Gateway) readPreview(ctx context.Context, a Actor, in PreviewInput, f *
 	var p previewed
 	e := Event{
 		ID: PrefixEvent + "example", Product: in.Product.Or("", ""), Type: in.Type.Or("", ""),
-		Organisation: a.Organisation, CreatedAt: g.now(),
+		Organisation: a.Organisation, CreatedAt: Moment(g.now()),
 	}
 	g.checkType(f, e)
 	p.about, _ = g.Catalogue.Event(e.Product, e.Type)
@@ -107,7 +107,7 @@ func checkPayload(f *faults, pointer, payload string) {
 func previewWebhook(e Event, payload string) Webhook {
 	return Webhook{
 		ID: PrefixWebhook + "example", Name: "Example", Organisation: e.Organisation, Payload: payload,
-		Events: []Selection{{Product: e.Product, Type: e.Type}}, CreatedAt: e.CreatedAt, UpdatedAt: e.CreatedAt,
+		Events: []Selection{{Product: e.Product, Type: e.Type}}, CreatedAt: Time(e.CreatedAt), UpdatedAt: Time(e.CreatedAt),
 	}
 }
 

@@ -133,7 +133,7 @@ func (g *Gateway) readEvent(a Actor, body Body[EventInput]) (Event, faults, erro
 	in, f := body.Value, faults(body.Faults)
 	e := Event{
 		ID: in.ID.Or("", ""), Product: in.Product.Or("", ""), Type: in.Type.Or("", ""),
-		Organisation: in.Organisation.Or("", ""), Account: in.Account.Or("", ""), CreatedAt: g.now(),
+		Organisation: in.Organisation.Or("", ""), Account: in.Account.Or("", ""), CreatedAt: Moment(g.now()),
 	}
 	if err := g.mayPublish(a, &e); err != nil {
 		return e, f, err
@@ -155,7 +155,7 @@ func (g *Gateway) readEvent(a Actor, body Body[EventInput]) (Event, faults, erro
 		if err != nil {
 			f.add("/createdAt", "time_malformed", err.Error())
 		}
-		e.CreatedAt = created
+		e.CreatedAt = Moment(created)
 	}
 	data, err := g.checkData(&f, in.Data)
 	e.Data = data

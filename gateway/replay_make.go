@@ -56,7 +56,7 @@ func (g *Gateway) readReplay(w Webhook, in ReplayInput, f *faults) Replay {
 		if err != nil {
 			f.add("/until", "time_malformed", err.Error())
 		}
-		r.Until = min(r.Until, until)
+		r.Until = min(r.Until, max(until, 1)) // zero would be no bound, and nothing is that old
 	}
 	switch status := in.Status.Or("failed", "failed"); status {
 	case "failed", "any":

@@ -99,3 +99,18 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 	*t = parsed
 	return nil
 }
+
+// Moment is a Time of which there is no "never": zero is the first moment of 1970.
+type Moment Time
+
+// Time is m where zero counts as 1970.
+func (m Moment) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
+
+// String is the RFC 3339 form.
+func (m Moment) String() string { return m.Time().Format(timeFormat) }
+
+// MarshalJSON writes RFC 3339 with milliseconds.
+func (m Moment) MarshalJSON() ([]byte, error) { return []byte(`"` + m.String() + `"`), nil }
+
+// UnmarshalJSON reads any RFC 3339 time.
+func (m *Moment) UnmarshalJSON(text []byte) error { return (*Time)(m).UnmarshalJSON(text) }

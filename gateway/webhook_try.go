@@ -82,7 +82,7 @@ func (g *Gateway) TestWebhook(ctx context.Context, a Actor, w Webhook, in Body[T
 func (g *Gateway) readTest(w Webhook, in Body[TestInput]) (Event, *made, error) {
 	f := faults(in.Faults)
 	e := Event{
-		ID: NewID(PrefixTestEvent, g.Clock()), Organisation: w.Organisation, CreatedAt: g.now(),
+		ID: NewID(PrefixTestEvent, g.Clock()), Organisation: w.Organisation, CreatedAt: Moment(g.now()),
 		Product: in.Value.Product.Or("", ""), Type: in.Value.Type.Or("", ""),
 	}
 	named := e.Product != "" || e.Type != ""

@@ -337,6 +337,34 @@ func TestHTTP_EventIsKeptByteForByte(t *testing.T) {
 	}
 }
 
+// The first moment of 1970 is a time like any other: as a publisher's createdAt, and as the end of a window.
+func TestHTTP_TheFirstMomentOf1970(t *testing.T) {
+	const first = "1970-01-01T00:00:00.000Z"
+	s := start(t)
+	customer := s.organisation("org_a")
+	hook := s.as(customer, 201, "POST", "/v1/webhooks", `{"status":"active","endpoints":[{"url":"https://hook.example.com/"}],"events":[{"product":"*","type":"*"}]}`)
+	s.call(202, "POST", "/v1/events?organisation=org_a", `{"id":"e","product":"payments","type":"paiement.success","data":{},"createdAt":"1970-01-01T01:00:00+01:00"}`)
+	if got := s.as(customer, 200, "GET", "/v1/events/e", ""); got.text("createdAt") != first {
+		t.Errorf("the event: %s", got.body)
+	}
+	if got := s.as(customer, 200, "GET", "/v1/events", ""); got.text("data.0.createdAt") != first {
+		t.Errorf("in the list: %s", got.body)
+	}
+	for _, list := range []string{"events", "deliveries", "audit"} {
+		for _, until := range []string{first, "1960-01-01T00:00:00Z"} {
+			if got := s.as(customer, 200, "GET", "/v1/"+list+"?until="+until, ""); got.field("data.0") != nil {
+				t.Errorf("%s until %s: %s", list, until, got.body)
+			}
+		}
+	}
+	for _, until := range []string{first, "1960-01-01T00:00:00Z"} {
+		got := s.as(customer, 200, "POST", "/v1/webhooks/"+hook.text("id")+"/replay", `{"since":"1950-01-01T00:00:00Z","until":"`+until+`","status":"any","dryRun":true}`)
+		if textOf(got.field("matched")) != "0" {
+			t.Errorf("a replay until %s: %s", until, got.body)
+		}
+	}
+}
+
 // An organisation that is not there is a fault of the body, also where an event of it is asked for.
 func TestHTTP_PreviewOfNobodysEvent(t *testing.T) {
 	s := start(t)

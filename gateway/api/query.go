@@ -113,6 +113,9 @@ func (q *query) time(name string) gateway.Time {
 // window reads since and until.
 func (q *query) window() (since, until gateway.Time) {
 	since, until = q.time("since"), q.time("until")
+	if until <= 0 && q.text("until") != "" {
+		until = 1 // nothing here is from before 1970, whose first moment would stand for no bound
+	}
 	if since != 0 && until != 0 && until < since {
 		q.fault("until", "out_of_range", "is before since")
 	}

@@ -57,7 +57,7 @@ func numbered(id string, i, n int) (gateway.Event, []gateway.Delivery) {
 	accepted := gateway.Time(1779100334123 + i)
 	e := gateway.Event{
 		ID: id, Product: "payments", Type: "paiement.success", Organisation: fmt.Sprintf("org_%d", i%50), Account: "acc_1",
-		CreatedAt: accepted, AcceptedAt: accepted, Order: fmt.Sprintf("%016x0000", int64(accepted)*1000),
+		CreatedAt: gateway.Moment(accepted), AcceptedAt: accepted, Order: fmt.Sprintf("%016x0000", int64(accepted)*1000),
 		Data: []byte(`{"id":"pmt_xyz789","amount":5000,"padding":"` + strings.Repeat("x", 900) + `"}`), Hash: make([]byte, 32),
 	}
 	var deliveries []gateway.Delivery

@@ -113,7 +113,7 @@ func (f *fixture) event(organisation string, second int, endpoints ...string) (g
 	accepted := at(second)
 	e := gateway.Event{
 		ID: fmt.Sprintf("evt_%04d", n), Product: "payments", Type: "paiement.success", Organisation: organisation, Account: "acc_1",
-		CreatedAt: accepted.Add(-time.Second), AcceptedAt: accepted, Data: []byte(fmt.Sprintf(`{"n":%d}`, n)),
+		CreatedAt: gateway.Moment(accepted.Add(-time.Second)), AcceptedAt: accepted, Data: []byte(fmt.Sprintf(`{"n":%d}`, n)),
 		Hash: []byte{byte(n), 0, 255}, Order: fmt.Sprintf("%016x%04x", int64(accepted)*1000, n),
 	}
 	var deliveries []gateway.Delivery
