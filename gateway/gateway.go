@@ -71,6 +71,7 @@ type Gateway struct {
 	keys      *keyCache
 	previews  chan struct{}
 	tries     tries
+	turns     turns
 	flying    atomic.Pointer[func(delivery string) bool]
 }
 

@@ -29,8 +29,14 @@ func (g *Gateway) CreateWebhook(ctx context.Context, a Actor, in Body[WebhookInp
 	return g.insertWebhook(ctx, a, "webhook.created", j.w)
 }
 
-// insertWebhook stores a new webhook and answers it with its secret.
+// insertWebhook stores a new webhook and answers it with its secret. Creates of one organisation take turns, or several
+// would be counted in before any of them is there; of several processes each may add one too many.
 func (g *Gateway) insertWebhook(ctx context.Context, a Actor, action string, w Webhook) (Webhook, error) {
+	end, _, err := g.turns.take(ctx, w.Organisation)
+	if err != nil {
+		return Webhook{}, err
+	}
+	defer end()
 	n, err := g.Store.CountWebhooks(ctx, w.Organisation)
 	if err != nil {
 		return Webhook{}, away(fmt.Errorf("counting webhooks: %w", err))
@@ -105,8 +111,19 @@ func (j *webhookJudge) sameOwner(a Actor) error {
 }
 
 // saveWebhook stores what edit makes of the webhook under the next revision. When somebody else came in between, edit
-// gets what is there by then. It answers the webhook before and after, open.
+// gets what is there by then. It answers the webhook before and after, open. Saves of one webhook take turns, so that
+// many at once do not keep each other from ending.
 func (g *Gateway) saveWebhook(ctx context.Context, a Actor, w Webhook, action string, edit func(present Webhook) (Webhook, error)) (before, after Webhook, err error) {
+	end, waited, err := g.turns.take(ctx, w.ID)
+	if err != nil {
+		return w, after, err
+	}
+	defer end()
+	if waited {
+		if w, err = g.findWebhook(ctx, Only(w.Organisation), w.ID); err != nil {
+			return w, after, err
+		}
+	}
 	for range saveTries {
 		if after, err = edit(w); err != nil {
 			return w, after, err

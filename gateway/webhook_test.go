@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -344,6 +345,7 @@ func (r fixedResolver) LookupNetIP(context.Context, string, string) ([]netip.Add
 }
 
 func TestCreateWebhook_LimitPerOrganisation(t *testing.T) {
+	const limit, left = 1000, 3
 	b := openBench(t)
 	a := b.organisation(t, "org_a")
 	w := b.create(t, a)
@@ -351,15 +353,49 @@ func TestCreateWebhook_LimitPerOrganisation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 999 {
+	for i := range limit - 1 - left {
 		stored.ID = fmt.Sprintf("wh_%026d", i)
 		if err := b.store.InsertWebhook(t.Context(), stored); err != nil {
 			t.Fatal(err)
 		}
 	}
+	made := 0
+	for _, err := range atOnce(16, func(int) error {
+		_, err := b.CreateWebhook(t.Context(), a, body(webhookInput()))
+		return err
+	}) {
+		if err == nil {
+			made++
+		} else if !gateway.IsKind(err, gateway.Conflict) {
+			t.Errorf("past the limit: got %v, want a conflict", err)
+		}
+	}
+	if made != left {
+		t.Errorf("16 creates at once made %d webhooks, want %d", made, left)
+	}
 	if _, err := b.CreateWebhook(t.Context(), a, body(webhookInput())); !gateway.IsKind(err, gateway.Conflict) {
 		t.Errorf("the 1001st: got %v, want a conflict", err)
 	}
+}
+
+func mustFind(t *testing.T, b *bench, a gateway.Actor, id string) gateway.Webhook {
+	t.Helper()
+	w, err := b.FindWebhook(t.Context(), a, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// atOnce does something n times side by side and answers each outcome.
+func atOnce(n int, do func(i int) error) []error {
+	outcomes := make([]error, n)
+	var wait sync.WaitGroup
+	for i := range n {
+		wait.Go(func() { outcomes[i] = do(i) })
+	}
+	wait.Wait()
+	return outcomes
 }
 
 func TestCreateWebhook_Schemes(t *testing.T) {

@@ -94,6 +94,38 @@ func TestUpdateWebhook_IfMatch(t *testing.T) {
 	}
 }
 
+// Without If-Match the last one wins, however many there are, and each makes a revision of its own.
+func TestUpdateWebhook_ManyAtOnceAllEnd(t *testing.T) {
+	const many = 48
+	b := openBench(t)
+	a := b.organisation(t, "org_a")
+	w := mustFind(t, b, a, b.create(t, a).ID)
+	for _, err := range atOnce(many, func(i int) error {
+		_, err := b.UpdateWebhook(t.Context(), a, w, body(gateway.WebhookInput{TimeoutSeconds: gateway.Given(1 + i)}), nil)
+		return err
+	}) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	w = mustFind(t, b, a, w.ID)
+	if w.Revision != 1+many {
+		t.Errorf("revision %d after %d saves", w.Revision, many)
+	}
+	won := 0
+	for _, err := range atOnce(many, func(int) error {
+		_, err := b.UpdateWebhook(t.Context(), a, w, body(gateway.WebhookInput{}), &w.Revision)
+		return err
+	}) {
+		if err == nil {
+			won++
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d of those that named one revision were taken, want 1", won)
+	}
+}
+
 func TestUpdateWebhook_Endpoints(t *testing.T) {
 	b := openBench(t)
 	a := b.organisation(t, "org_a")
