@@ -159,6 +159,7 @@ func TestCompose_ImageHasWhatTheProgramIsMadeOf(t *testing.T) {
 
 // The script that makes the secrets makes each that compose.yaml names, once, and a URI with its server's password.
 func TestCompose_SecretsAreMadeOnce(t *testing.T) {
+	demand(t, "bash")
 	script, err := os.ReadFile(filepath.Join(root, ".ci", "secrets"))
 	if err != nil {
 		t.Fatal(err)

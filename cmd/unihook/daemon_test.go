@@ -28,6 +28,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/unihook/unihook/gateway/storetest"
 )
 
 // testOperatorKey and testEncryptionKey are those of every process that tests start.
@@ -37,7 +39,7 @@ const (
 )
 
 // patience is how long tests wait for what must happen: long, since the machine may be busy.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // daemon is a running process of the program.
 type daemon struct {
@@ -258,18 +260,14 @@ func (a *authority) server(t *testing.T, handler http.HandlerFunc) *httptest.Ser
 // startRedis runs a real Redis with the password, and answers its URI and its directory.
 func startRedis(t *testing.T, password string) (uri, dir string) {
 	t.Helper()
-	file, err := exec.LookPath("redis-server")
-	if err != nil {
-		unavailable(t, "redis-server is not installed")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	demand(t, "redis-server")
+	at, err := storetest.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	_, port, _ := net.SplitHostPort(at)
 	dir = t.TempDir()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), file, "--port", fmt.Sprint(port), "--bind", "127.0.0.1",
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "redis-server", "--port", port, "--bind", "127.0.0.1",
 		"--requirepass", password, "--save", "", "--appendonly", "yes", "--appendfsync", "no", "--dir", dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -278,7 +276,6 @@ func startRedis(t *testing.T, password string) (uri, dir string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	at := fmt.Sprintf("127.0.0.1:%d", port)
 	until(t, "redis listens", func() bool {
 		c, err := net.Dial("tcp", at)
 		if err == nil {
@@ -287,6 +284,16 @@ func startRedis(t *testing.T, password string) (uri, dir string) {
 		return err == nil
 	})
 	return "redis://:" + password + "@" + at, dir
+}
+
+// demand has a test go on only where programs are installed.
+func demand(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			unavailable(t, program+" is not installed")
+		}
+	}
 }
 
 // unavailable fails where everything must be there, and skips elsewhere.

@@ -80,11 +80,7 @@ func TestEgress_AddressDisappears(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, program := range []string{"unshare", "ip"} {
-			if _, err := exec.LookPath(program); err != nil {
-				unavailable(t, program+" is not installed")
-			}
-		}
+		demand(t, "unshare", "ip")
 		if err := exec.CommandContext(t.Context(), "unshare", "--map-root-user", "--net", "ip", "link", "set", "lo", "up").Run(); err != nil {
 			unavailable(t, "the kernel lets this user make no network namespace: "+err.Error())
 		}

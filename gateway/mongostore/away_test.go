@@ -12,6 +12,7 @@ import (
 
 	"github.com/unihook/unihook/gateway"
 	"github.com/unihook/unihook/gateway/mongostore"
+	"github.com/unihook/unihook/gateway/storetest"
 )
 
 // line is a network between a store and its server, which can be cut.
@@ -31,7 +32,7 @@ func (l *line) mend(t *testing.T) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.addr, l.listener = listener.Addr().String(), listener
+	l.listener = listener
 	go func() {
 		for {
 			near, err := listener.Accept()
@@ -78,7 +79,11 @@ func TestStore_ServerAway(t *testing.T) {
 	if err != nil || u.Port() == "" {
 		t.Skip("UNIHOOK_TEST_MONGO_URI does not name one host and its port: the line to it cannot be cut")
 	}
-	l := &line{addr: "127.0.0.1:0", to: u.Host}
+	addr, err := storetest.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{addr: addr, to: u.Host}
 	l.mend(t)
 	defer l.cut()
 	through := *u
@@ -104,7 +109,7 @@ func TestStore_ServerAway(t *testing.T) {
 		group.Go(func() {
 			start := time.Now()
 			err := s.InsertKey(t.Context(), gateway.Key{ID: fmt.Sprintf("key_%d", i)})
-			if took := time.Since(start); !errors.Is(err, gateway.ErrAway) || took > 5*time.Second {
+			if took := time.Since(start); !errors.Is(err, gateway.ErrAway) || took > 20*time.Second {
 				t.Errorf("an insert while the server is away: error %v after %v, want ErrAway soon", err, took)
 			}
 			if _, err := s.Key(t.Context(), "key_before"); !errors.Is(err, gateway.ErrAway) {
@@ -113,16 +118,21 @@ func TestStore_ServerAway(t *testing.T) {
 		})
 	}
 	group.Wait()
-	start := time.Now()
-	if err := s.Ping(t.Context()); !errors.Is(err, gateway.ErrAway) {
-		t.Errorf("a ping while the server is away: error %v, want ErrAway", err)
+	// A request makes several calls: by now each is to give up sooner than the first ones did. The quickest of some tells
+	// the store's patience from the machine's.
+	quickest := time.Hour
+	for range 5 {
+		start := time.Now()
+		if err := s.Ping(t.Context()); !errors.Is(err, gateway.ErrAway) {
+			t.Errorf("a ping while the server is away: error %v, want ErrAway", err)
+		}
+		quickest = min(quickest, time.Since(start))
 	}
-	// A request makes several calls: by now each is to give up sooner than the first ones did.
-	if took := time.Since(start); took > patience*3/4 {
-		t.Errorf("a ping took %v though the server has been away for some time", took)
+	if quickest > patience*3/4 {
+		t.Errorf("pings take %v and more though the server has been away for some time", quickest)
 	}
 	l.mend(t)
-	end := time.After(20 * time.Second)
+	end := time.After(time.Minute)
 	for s.Ping(t.Context()) != nil { // each waits for the server itself
 		select {
 		case <-end:

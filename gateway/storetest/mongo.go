@@ -140,12 +140,10 @@ func startFerret(ctx context.Context, program string) (uri string, stop func(), 
 	if err != nil {
 		return "", nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := FreeAddress()
 	if err != nil {
 		return "", nil, err
 	}
-	addr := l.Addr().String()
-	_ = l.Close()
 	cmd := exec.Command(program, addr, dir)
 	var text bytes.Buffer
 	cmd.Stderr = &text
@@ -176,7 +174,7 @@ func startFerret(ctx context.Context, program string) (uri string, stop func(), 
 
 // answers waits until addr takes connections.
 func answers(ctx context.Context, addr string, ended <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // long, since the machine may be busy
 	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()

@@ -58,8 +58,8 @@ type options struct {
 func newCluster(t *testing.T, o options) *cluster {
 	t.Helper()
 	c := &cluster{t: t, store: o.store, dir: filepath.Join(t.TempDir(), "data"), redis: startRedis(t), receive: newReceiver(t)}
-	c.apiAddr = fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	c.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	c.apiAddr = freeAddress(t)
+	c.client = newHTTPClient()
 	c.env = append(c.env,
 		"UNIHOOK_DATA_DIR="+c.dir, "UNIHOOK_REDIS_URI="+c.redis.uri(), "UNIHOOK_OPERATOR_KEY="+operatorKey,
 		"UNIHOOK_ENCRYPTION_KEY="+encryptionKey, "UNIHOOK_ALLOW_NETWORK=127.0.0.0/8", "UNIHOOK_CA_FILE="+c.receive.caFile,
@@ -74,6 +74,11 @@ func newCluster(t *testing.T, o options) *cluster {
 		c.startWorker()
 	}
 	return c
+}
+
+// newHTTPClient gives up on an answer far later than any bound that a test holds.
+func newHTTPClient() *http.Client {
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 }
 
 // startMongo leads to a server that speaks MongoDB's protocol.
@@ -186,10 +191,17 @@ type publisher struct {
 	organisation string
 	prefix       string
 
-	mu      sync.Mutex
-	acked   map[string]time.Time
-	slowest time.Duration
+	mu    sync.Mutex
+	acked map[string]time.Time
+	// answers are how long each answer took that came, whatever it said, by when it was asked for.
+	answers []answered
 	refused int
+}
+
+// answered is one request that was answered.
+type answered struct {
+	asked time.Time
+	took  time.Duration
 }
 
 func (c *cluster) publisher(organisation, prefix string) *publisher {
@@ -227,7 +239,7 @@ func (p *publisher) one(ctx context.Context, id string, patience time.Duration) 
 	for ctx.Err() == nil && time.Now().Before(end) {
 		began := time.Now()
 		status, err := p.c.call("POST", "/v1/events", in, nil)
-		p.note(id, status, err, time.Since(began))
+		p.note(id, status, err, began)
 		if status == http.StatusAccepted {
 			return
 		}
@@ -235,7 +247,7 @@ func (p *publisher) one(ctx context.Context, id string, patience time.Duration) 
 	}
 }
 
-func (p *publisher) note(id string, status int, err error, took time.Duration) {
+func (p *publisher) note(id string, status int, err error, asked time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -247,8 +259,25 @@ func (p *publisher) note(id string, status int, err error, took time.Duration) {
 		p.refused++
 	}
 	if status != 0 {
-		p.slowest = max(p.slowest, took)
+		p.answers = append(p.answers, answered{asked, time.Since(asked)})
 	}
+}
+
+// answeredWithin is how long the answers took that were asked for in a span: the middle one and the slowest.
+func (p *publisher) answeredWithin(from, to time.Time) (middle, slowest time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var list []time.Duration
+	for _, a := range p.answers {
+		if !a.asked.Before(from) && a.asked.Before(to) {
+			list = append(list, a.took)
+		}
+	}
+	if len(list) == 0 {
+		return 0, 0
+	}
+	slices.Sort(list)
+	return list[len(list)/2], list[len(list)-1]
 }
 
 func (p *publisher) ids() []string {

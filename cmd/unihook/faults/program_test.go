@@ -22,10 +22,16 @@ import (
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
+
+	"github.com/unihook/unihook/gateway/storetest"
 )
 
 // quiet discards what servers log about connections that the tests break.
 var quiet = log.New(io.Discard, "", 0)
+
+// patience is how long tests wait for what must happen, where the time is not what they try: long, since the machine
+// may be busy.
+const patience = 2 * time.Minute
 
 const operatorKey = "an-operator-key-for-the-fault-suite-only"
 
@@ -123,7 +129,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	case p.url = <-ready:
 	case <-p.done:
 		t.Fatalf("%v ended:\n%s", args, p.log)
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("%v does not say that it listens:\n%s", args, p.log)
 	}
 	return p
@@ -155,20 +161,20 @@ func (p *process) terminate() time.Duration {
 type redisServer struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	port  int
+	addr  string
 	proxy *toxiproxy.Proxy
 }
 
 func startRedis(t *testing.T) *redisServer {
 	t.Helper()
-	r := &redisServer{t: t, port: freePort(t)}
+	r := &redisServer{t: t, addr: freeAddress(t)}
 	r.run()
 	t.Cleanup(func() {
 		_ = r.cmd.Process.Signal(syscall.SIGCONT)
 		_ = r.cmd.Process.Kill()
 		_ = r.cmd.Wait()
 	})
-	r.proxy = newProxy(t, fmt.Sprintf("127.0.0.1:%d", r.port))
+	r.proxy = newProxy(t, r.addr)
 	return r
 }
 
@@ -179,17 +185,18 @@ func (r *redisServer) run() {
 	if err != nil {
 		missing(r.t, "redis-server is not installed")
 	}
-	r.cmd = exec.Command(file, "--port", fmt.Sprint(r.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", r.t.TempDir())
+	_, port, _ := net.SplitHostPort(r.addr)
+	r.cmd = exec.Command(file, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", r.t.TempDir())
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
 	client := r.client()
 	defer client.Close()
-	until(r.t, 10*time.Second, "redis answers", func() bool { return client.Ping(context.Background()).Err() == nil })
+	until(r.t, patience, "redis answers", func() bool { return client.Ping(context.Background()).Err() == nil })
 }
 
 func (r *redisServer) client() *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", r.port)})
+	return redis.NewClient(&redis.Options{Addr: r.addr})
 }
 
 // flush empties it.
@@ -222,7 +229,7 @@ func (r *redisServer) uri() string { return "redis://" + r.proxy.Listen }
 func newProxy(t *testing.T, upstream string) *toxiproxy.Proxy {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	proxy := toxiproxy.NewProxy(server, "fault", fmt.Sprintf("127.0.0.1:%d", freePort(t)), upstream)
+	proxy := toxiproxy.NewProxy(server, "fault", freeAddress(t), upstream)
 	if err := proxy.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -239,14 +246,14 @@ func cut(t *testing.T, proxy *toxiproxy.Proxy, away time.Duration) {
 	}
 }
 
-func freePort(t *testing.T) int {
+// freeAddress is where a server can listen, and listen again after it was away.
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := storetest.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return addr
 }
 
 // missing fails where everything must be there, and skips elsewhere.

@@ -23,12 +23,13 @@ type receipt struct {
 }
 
 // receiver is an HTTPS server that keeps a ledger. What it answers depends on the first segment of the path: "ok",
-// "hang" (until it ends), "slow" (200 ms), "down" (500 while broken is set), "lost" (the first time it has done the
-// work and closes the connection without an answer).
+// "hang" (until it ends), "held" (until letGo is closed), "slow" (200 ms), "down" (500 while broken is set), "lost" (the
+// first time it has done the work and closes the connection without an answer).
 type receiver struct {
 	*httptest.Server
 	caFile string
 	broken atomic.Bool
+	letGo  chan struct{}
 	ended  chan struct{}
 
 	mu     sync.Mutex
@@ -38,7 +39,7 @@ type receiver struct {
 
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
-	r := &receiver{times: map[string]int{}, ended: make(chan struct{})}
+	r := &receiver{times: map[string]int{}, letGo: make(chan struct{}), ended: make(chan struct{})}
 	r.Server = httptest.NewUnstartedServer(r)
 	r.Config.ErrorLog = quiet
 	r.Server.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -70,6 +71,12 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	switch kind {
 	case "hang":
 		select {
+		case <-r.ended:
+		case <-q.Context().Done():
+		}
+	case "held":
+		select {
+		case <-r.letGo:
 		case <-r.ended:
 		case <-q.Context().Done():
 		}
