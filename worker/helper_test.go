@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen: long, since the machine may be busy.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var operator = gateway.Actor{Kind: gateway.KindOperator, Key: "operator"}
 
@@ -94,7 +94,7 @@ func open(t testing.TB, change ...func(*worker.Options)) *bench {
 // worker makes a worker that is not running.
 func (b *bench) worker() *worker.Worker {
 	b.t.Helper()
-	o := worker.Options{Gateway: b.gateway, Store: b.store, Queue: b.queue, Client: b.client, Log: b.log, Grace: 5 * time.Second}
+	o := worker.Options{Gateway: b.gateway, Store: b.store, Queue: b.queue, Client: b.client, Log: b.log, Grace: patience / 2}
 	for _, edit := range b.change {
 		edit(&o)
 	}

@@ -20,6 +20,7 @@ func TestRecover_AQueueThatForgot(t *testing.T) {
 	b.organisation("org_a")
 	b.webhook("org_a", nil, r.URL)
 	const events = 300
+	began := time.Now()
 	for n := range events {
 		b.publish("org_a", n) // into a queue that nobody serves
 	}
@@ -28,16 +29,15 @@ func TestRecover_AQueueThatForgot(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.change = append(b.change, func(o *worker.Options) { o.Queue = empty })
-	began := time.Now()
 	_, stop := b.run()
 	b.settled()
 	stop()
 	if err := empty.Close(); err != nil {
 		t.Error(err)
 	}
-	// Without the mark they would wait for the end of their claims.
-	if took := time.Since(began); took > gateway.ClaimFor/2 {
-		t.Errorf("it took %v", took)
+	// Without the mark all would wait for the end of their claims.
+	if waited := r.ledger()[0].at.Sub(began); waited > gateway.ClaimFor-time.Second {
+		t.Errorf("the first came after %v", waited)
 	}
 	if times := r.times(); len(times) != events || len(r.ledger()) != events {
 		t.Errorf("%d events in %d requests, want %d once each", len(times), len(r.ledger()), events)
@@ -72,7 +72,7 @@ func TestRecover_AStoreThatWasAway_NoRequestIsRepeatedOrUnrecorded(t *testing.T)
 	b.settled()
 	store.away.Store(true)
 	b.publish("org_a", 1)
-	b.eventually("a result is refused", func() bool { return store.refused.Load() > 0 })
+	b.eventually("a result is refused again: the worker knows", func() bool { return store.refused.Load() > 1 })
 	sent := len(r.ledger())
 	for n := range 50 {
 		b.publish("org_a", 2+n)
@@ -166,7 +166,7 @@ func TestStop_CutsWhatDoesNotEndInTime_AndGivesItBack(t *testing.T) {
 	r.next(t)
 	began := time.Now()
 	stop()
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 15*time.Second { // the request itself would go on for 30 s
 		t.Errorf("the stop took %v", took)
 	}
 	close(release)
@@ -267,8 +267,8 @@ func TestRecover_AloneOnTheStore_NobodysLeaseIsWaitedFor(t *testing.T) {
 		_, err := b.store.Job(t.Context(), job.ID)
 		return errors.Is(err, gateway.ErrNotFound)
 	})
-	if took := time.Since(began); took > gateway.ClaimFor/2 {
-		t.Errorf("it took %v", took)
+	if took := time.Since(began); took > gateway.ClaimFor-time.Second {
+		t.Errorf("it took %v, as if for the end of the leases", took)
 	}
 }
 
@@ -408,7 +408,9 @@ func TestTimeout_AndTheRestThatAReceiverCanDo(t *testing.T) {
 	} {
 		r := receive(t, c.answer)
 		w := b.webhook("org_a", func(in *gateway.WebhookInput) {
-			in.TimeoutSeconds = gateway.Given(1)
+			if c.failure == "timeout" { // the others answer, and get time for it
+				in.TimeoutSeconds = gateway.Given(1)
+			}
 			retries()(in)
 		}, r.URL)
 		want[w.ID] = c.failure

@@ -83,7 +83,7 @@ func (w *writer) write(item written) {
 // away tells that the store did not take the last write: no new request may start.
 func (w *writer) away() bool { return w.isAway.Load() }
 
-// awaySince tells whether the store was away at some time in the last span.
+// awayWithin tells whether the store was away at some time in the last span.
 func (w *writer) awayWithin(span time.Duration) bool {
 	return w.isAway.Load() || w.clock().UnixMilli()-w.awayAt.Load() < span.Milliseconds()
 }
