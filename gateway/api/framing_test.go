@@ -26,7 +26,7 @@ func (s *server) raw(text string) (statuses []int) {
 		s.t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		s.t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, text); err != nil {

@@ -77,7 +77,7 @@ func TestDo_DNSVectors(t *testing.T) {
 			policy := &egress.Policy{Networks: mustAllow(t, publicStand)}
 			c := newClient(t, egress.Options{Policy: policy, RootCAs: ca.PEM, Resolver: names.resolver()})
 			for range 4 {
-				out := c.Do(t.Context(), egress.Request{URL: at(v.Host, ln) + "/", Timeout: 5 * time.Second})
+				out := c.Do(t.Context(), egress.Request{URL: at(v.Host, ln) + "/", Timeout: 30 * time.Second})
 				judgeDNS(t, v, out)
 			}
 			if n := touched.Load(); n > 0 {
@@ -125,7 +125,7 @@ func rebind(t *testing.T, c *egress.Client, url string, touched *atomic.Int64) {
 	t.Helper()
 	count := map[egress.Failure]int{}
 	for range 1000 {
-		out := c.Do(t.Context(), egress.Request{URL: url, Timeout: 5 * time.Second})
+		out := c.Do(t.Context(), egress.Request{URL: url, Timeout: 30 * time.Second})
 		count[out.Failure]++
 		if out.Failure == egress.None && !strings.HasPrefix(out.Remote, publicStand+":") {
 			t.Fatalf("delivered to %s", out.Remote)

@@ -75,7 +75,7 @@ func TestDo_FloodsAreBounded(t *testing.T) {
 	for name, url := range urls {
 		for range 50 / len(urls) {
 			all.Go(func() {
-				timeout := 30 * time.Second // what floods is cut long before, also on a slow machine
+				timeout := time.Minute // what floods is cut long before, also on a slow machine
 				if name == "interims" {
 					timeout = 3 * time.Second // it alone ends by its timeout
 				}

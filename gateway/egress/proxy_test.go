@@ -226,7 +226,7 @@ func ask(t *testing.T, ca *authority, address, text string) (net.Conn, *bufio.Re
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute)) // long, since the machine may be busy
 	io.WriteString(conn, text)
 	return conn, bufio.NewReader(conn)
 }
@@ -335,13 +335,13 @@ func TestProxy_ClosesAtIdleAndAtAge(t *testing.T) {
 	}
 	began := time.Now()
 	_, in := open(egress.ProxyOptions{Idle: 150 * time.Millisecond})
-	if _, err := in.ReadByte(); err == nil || time.Since(began) < 150*time.Millisecond || time.Since(began) > 5*time.Second {
+	if _, err := in.ReadByte(); err == nil || time.Since(began) < 150*time.Millisecond || time.Since(began) > 30*time.Second {
 		t.Errorf("idle: %v after %s", err, time.Since(began))
 	}
 	began = time.Now()
 	conn, in := open(egress.ProxyOptions{Idle: time.Minute, MaxAge: 300 * time.Millisecond})
 	var err error
-	for err == nil && time.Since(began) < 5*time.Second {
+	for err == nil && time.Since(began) < 30*time.Second {
 		if _, err = conn.Write([]byte("x")); err == nil {
 			_, err = in.ReadByte()
 		}
@@ -372,8 +372,8 @@ func TestProxy_StopsWhenItsConnectionsAreDone(t *testing.T) {
 	ln := listen(t, "127.0.0.2:0")
 	serveRaw(t, ln, func(c net.Conn) { io.Copy(c, c); c.(*net.TCPConn).CloseWrite() })
 	request := "CONNECT " + ln.Addr().String() + " HTTP/1.1\r\nHost: x\r\n" + credentials() + "\r\n"
-	for _, finishes := range []bool{true, false} {
-		_, address, stop := startProxy(t, ca, egress.ProxyOptions{Networks: mustAllow(t, "127.0.0.2"), Grace: 300 * time.Millisecond})
+	for finishes, grace := range map[bool]time.Duration{true: time.Minute, false: 300 * time.Millisecond} {
+		_, address, stop := startProxy(t, ca, egress.ProxyOptions{Networks: mustAllow(t, "127.0.0.2"), Grace: grace})
 		conn, in := ask(t, ca, address, request)
 		if got := statusOf(t, in); got != 200 {
 			t.Fatal(got)
@@ -394,7 +394,7 @@ func TestProxy_StopsWhenItsConnectionsAreDone(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Errorf("Serve returned %v", err)
 		}
-		if took := time.Since(began); took > 3*time.Second || !finishes && took < 300*time.Millisecond {
+		if took := time.Since(began); took > 30*time.Second || !finishes && took < grace {
 			t.Errorf("finishes %v: it took %s", finishes, took)
 		}
 	}

