@@ -48,21 +48,21 @@ type settings struct {
 
 	egressSettings
 
-	Catalog         string        `env:"UNIHOOK_CATALOG" help:"Folder of a catalogue to serve instead of the built-in one."`
-	DefaultStatus   string        `env:"UNIHOOK_DEFAULT_STATUS" default:"inactive" enum:"active,inactive" help:"Status of webhooks that name none."`
-	MaxEventBytes   int           `env:"UNIHOOK_MAX_EVENT_BYTES" default:"262144" help:"Most bytes of an event's data."`
-	MaxPending      int           `env:"UNIHOOK_MAX_PENDING" default:"1000000" help:"Most pending deliveries of an organisation; beyond it publishing for it answers 429."`
-	KeyRate         int           `env:"UNIHOOK_KEY_RATE" default:"0" help:"Requests per second per key; 0 is no limit."`
-	Concurrency     int           `env:"UNIHOOK_CONCURRENCY" default:"512" help:"Requests in flight."`
-	Grace           time.Duration `env:"UNIHOOK_GRACE" default:"30s" help:"Time to finish requests after SIGTERM."`
-	RetryScale      float64       `env:"UNIHOOK_RETRY_SCALE" default:"1" help:"Every delay of a retry schedule and of quarantine times this, for tests and rehearsals."`
-	ResponseCapture string        `env:"UNIHOOK_RESPONSE_CAPTURE" default:"full" enum:"full,status" help:"What is kept of responses: full, or status alone."`
-	Retention       span          `env:"UNIHOOK_RETENTION" default:"30d" help:"How long events and deliveries are kept."`
-	AuditRetention  span          `env:"UNIHOOK_AUDIT_RETENTION" default:"400d" help:"How long audit entries are kept."`
-	QuarantineAfter int           `env:"UNIHOOK_QUARANTINE_AFTER" default:"10" help:"Failures in a row that start quarantine; 0 is never."`
-	QuarantineFor   span          `env:"UNIHOOK_QUARANTINE_FOR" default:"1m" help:"First cool-down of quarantine."`
-	QuarantineMax   span          `env:"UNIHOOK_QUARANTINE_MAX" default:"1h" help:"Longest cool-down of quarantine."`
-	LogFormat       string        `env:"UNIHOOK_LOG_FORMAT" default:"text" enum:"text,json" help:"Format of the log on standard error."`
+	Catalog         string  `env:"UNIHOOK_CATALOG" help:"Folder of a catalogue to serve instead of the built-in one."`
+	DefaultStatus   string  `env:"UNIHOOK_DEFAULT_STATUS" default:"inactive" enum:"active,inactive" help:"Status of webhooks that name none."`
+	MaxEventBytes   int     `env:"UNIHOOK_MAX_EVENT_BYTES" default:"262144" help:"Most bytes of an event's data."`
+	MaxPending      int     `env:"UNIHOOK_MAX_PENDING" default:"1000000" help:"Most pending deliveries of an organisation; beyond it publishing for it answers 429."`
+	KeyRate         int     `env:"UNIHOOK_KEY_RATE" default:"0" help:"Requests per second per key; 0 is no limit."`
+	Concurrency     int     `env:"UNIHOOK_CONCURRENCY" default:"512" help:"Requests in flight."`
+	Grace           span    `env:"UNIHOOK_GRACE" default:"30s" help:"Time to finish requests after SIGTERM."`
+	RetryScale      float64 `env:"UNIHOOK_RETRY_SCALE" default:"1" help:"Every delay of a retry schedule and of quarantine times this, for tests and rehearsals."`
+	ResponseCapture string  `env:"UNIHOOK_RESPONSE_CAPTURE" default:"full" enum:"full,status" help:"What is kept of responses: full, or status alone."`
+	Retention       span    `env:"UNIHOOK_RETENTION" default:"30d" help:"How long events and deliveries are kept."`
+	AuditRetention  span    `env:"UNIHOOK_AUDIT_RETENTION" default:"400d" help:"How long audit entries are kept."`
+	QuarantineAfter int     `env:"UNIHOOK_QUARANTINE_AFTER" default:"10" help:"Failures in a row that start quarantine; 0 is never."`
+	QuarantineFor   span    `env:"UNIHOOK_QUARANTINE_FOR" default:"1m" help:"First cool-down of quarantine."`
+	QuarantineMax   span    `env:"UNIHOOK_QUARANTINE_MAX" default:"1h" help:"Longest cool-down of quarantine."`
+	LogFormat       string  `env:"UNIHOOK_LOG_FORMAT" default:"text" enum:"text,json" help:"Format of the log on standard error."`
 }
 
 // egressSettings are about how requests leave and where to.

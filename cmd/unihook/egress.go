@@ -22,18 +22,18 @@ type egressCommand struct {
 
 // proxyCommand is the CONNECT proxy.
 type proxyCommand struct {
-	Listen         string        `env:"UNIHOOK_LISTEN" default:"127.0.0.1:8443" help:"Address to listen on."`
-	EgressIP       []netip.Addr  `name:"egress-ip" env:"UNIHOOK_EGRESS_IP" help:"Addresses of this machine to connect from."`
-	Token          string        `env:"UNIHOOK_TOKEN" help:"What workers give as the user name of --egress-proxy."`
-	ClientCA       string        `name:"client-ca" env:"UNIHOOK_CLIENT_CA" help:"Roots (PEM file) of the certificates that workers show."`
-	TLSCert        string        `name:"tls-cert" env:"UNIHOOK_TLS_CERT" help:"Certificate file (PEM) of the proxy."`
-	TLSKey         string        `name:"tls-key" env:"UNIHOOK_TLS_KEY" help:"Key file (PEM) of the proxy."`
-	AllowPort      []uint16      `env:"UNIHOOK_ALLOW_PORT" help:"Ports of targets to open in addition."`
-	AllowNetwork   []string      `env:"UNIHOOK_ALLOW_NETWORK" help:"CIDR[@port] that targets may be in though not public."`
-	MaxConnections int           `env:"UNIHOOK_MAX_CONNECTIONS" default:"4096" help:"Connections open at once."`
-	Idle           time.Duration `env:"UNIHOOK_IDLE" default:"90s" help:"How long a connection may carry nothing."`
-	Grace          time.Duration `env:"UNIHOOK_GRACE" default:"30s" help:"Time to finish connections after SIGTERM."`
-	LogFormat      string        `env:"UNIHOOK_LOG_FORMAT" default:"text" enum:"text,json" help:"Format of the log on standard error."`
+	Listen         string       `env:"UNIHOOK_LISTEN" default:"127.0.0.1:8443" help:"Address to listen on."`
+	EgressIP       []netip.Addr `name:"egress-ip" env:"UNIHOOK_EGRESS_IP" help:"Addresses of this machine to connect from."`
+	Token          string       `env:"UNIHOOK_TOKEN" help:"What workers give as the user name of --egress-proxy."`
+	ClientCA       string       `name:"client-ca" env:"UNIHOOK_CLIENT_CA" help:"Roots (PEM file) of the certificates that workers show."`
+	TLSCert        string       `name:"tls-cert" env:"UNIHOOK_TLS_CERT" help:"Certificate file (PEM) of the proxy."`
+	TLSKey         string       `name:"tls-key" env:"UNIHOOK_TLS_KEY" help:"Key file (PEM) of the proxy."`
+	AllowPort      []uint16     `env:"UNIHOOK_ALLOW_PORT" help:"Ports of targets to open in addition."`
+	AllowNetwork   []string     `env:"UNIHOOK_ALLOW_NETWORK" help:"CIDR[@port] that targets may be in though not public."`
+	MaxConnections int          `env:"UNIHOOK_MAX_CONNECTIONS" default:"4096" help:"Connections open at once."`
+	Idle           span         `env:"UNIHOOK_IDLE" default:"90s" help:"How long a connection may carry nothing."`
+	Grace          span         `env:"UNIHOOK_GRACE" default:"30s" help:"Time to finish connections after SIGTERM."`
+	LogFormat      string       `env:"UNIHOOK_LOG_FORMAT" default:"text" enum:"text,json" help:"Format of the log on standard error."`
 }
 
 // Validate says, at once, everything that is wrong with the settings. Kong calls it.
@@ -77,7 +77,7 @@ func (c *proxyCommand) options() (o egress.ProxyOptions, err error) {
 	about := egressSettings{AllowNetwork: c.AllowNetwork}
 	o = egress.ProxyOptions{
 		SourceIPs: c.EgressIP, Token: c.Token, AllowPorts: c.AllowPort,
-		MaxConnections: c.MaxConnections, Idle: c.Idle, Grace: c.Grace,
+		MaxConnections: c.MaxConnections, Idle: time.Duration(c.Idle), Grace: time.Duration(c.Grace),
 	}
 	if o.Networks, err = about.networks(); err != nil {
 		return o, err

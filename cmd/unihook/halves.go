@@ -162,7 +162,7 @@ func (n *node) newAPI(m *metrics) (*api.API, error) {
 	s := n.settings
 	o := api.Options{
 		Gateway: n.gateway, Secret: n.cursorSecret, Metrics: m.handler(), Observe: m.observe, Log: n.log,
-		Grace:  min(s.Grace, apiGrace),
+		Grace:  min(time.Duration(s.Grace), apiGrace),
 		Checks: []api.Check{{Name: "queue", Run: n.queue.Ping}},
 	}
 	if n.role == roleServe {
@@ -192,7 +192,7 @@ func (n *node) newWorker() (*worker.Worker, error) {
 		Gateway: n.gateway, Store: n.store, Queue: n.queue, Client: n.client, ID: n.id, UserAgent: userAgent,
 		// serve locks the data directory; on MongoDB there may be others.
 		Alone:       n.role == roleServe && s.MongoURI == "",
-		Concurrency: s.Concurrency, Grace: s.Grace, RetryScale: s.RetryScale, ResponseCapture: s.ResponseCapture,
+		Concurrency: s.Concurrency, Grace: time.Duration(s.Grace), RetryScale: s.RetryScale, ResponseCapture: s.ResponseCapture,
 		QuarantineMax: time.Duration(s.QuarantineMax), Retention: time.Duration(s.Retention),
 		AuditRetention: time.Duration(s.AuditRetention), Log: n.log,
 	})

@@ -211,14 +211,23 @@ func (s *egressSettings) policy(listener net.Listener) (*egress.Policy, error) {
 	return p, nil
 }
 
+// catalogue is the operator's own, or the built-in one.
+func (s *settings) catalogue() (*products.Catalogue, error) {
+	if s.Catalog == "" {
+		return products.Builtin()
+	}
+	catalogue, err := products.Load(os.DirFS(s.Catalog))
+	if err != nil {
+		return nil, fmt.Errorf("loading the catalogue in %s: %w", s.Catalog, err)
+	}
+	return catalogue, nil
+}
+
 func (n *node) openGateway() error {
 	s := n.settings
-	catalogue, err := products.Builtin()
-	if s.Catalog != "" {
-		catalogue, err = products.Load(os.DirFS(s.Catalog))
-	}
+	catalogue, err := s.catalogue()
 	if err != nil {
-		return fmt.Errorf("loading the catalogue: %w", err)
+		return err
 	}
 	upcoming, err := s.upcoming()
 	if err != nil {
