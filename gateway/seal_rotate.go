@@ -32,6 +32,14 @@ func (s *Seals) Rotate(ctx context.Context, webhooks Webhooks, tell func(step st
 	if tell == nil {
 		tell = func(string) {}
 	}
+	err := s.rotate(ctx, webhooks, tell)
+	if errors.Is(err, ErrStale) {
+		return fmt.Errorf("another process changes the keyset, perhaps another rotation: run this one again when it is over: %w", err)
+	}
+	return err
+}
+
+func (s *Seals) rotate(ctx context.Context, webhooks Webhooks, tell func(step string)) error {
 	if err := s.Reload(ctx); err != nil {
 		return err
 	}

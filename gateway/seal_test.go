@@ -126,6 +126,21 @@ func TestRotate_WaitsForEveryProcessAndReseals(t *testing.T) {
 	}
 }
 
+func TestRotate_OneAtATime(t *testing.T) {
+	b := openBench(t)
+	first, second := openSeals(t, b.store, make([]byte, 32)), openSeals(t, b.store, make([]byte, 32))
+	err := first.Rotate(t.Context(), b.store, func(step string) {
+		if step == "a new key is added" {
+			if err := second.Rotate(t.Context(), b.store, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err == nil || !strings.Contains(err.Error(), "another rotation") {
+		t.Errorf("got %v, want a sentence about the other rotation", err)
+	}
+}
+
 func TestOpenSeals_NeverMakesAKeysetAnewWhileThereAreSealedValues(t *testing.T) {
 	b := openBench(t)
 	a := b.organisation(t, "org_a")
