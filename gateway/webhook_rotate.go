@@ -11,23 +11,31 @@ import (
 // maxGrace bounds how long a rotated secret goes on signing.
 const maxGrace = 7 * 24 * time.Hour
 
-// RotateSecret gives a webhook a new signing secret, made or brought along, and answers it: this once. With a grace
-// period the old one signs too until it ends, and the one before that no more. The answer is empty for a scheme of key
-// pairs, whose public key ShowWebhook has; Conflict for the scheme that has no secret.
-func (g *Gateway) RotateSecret(ctx context.Context, a Actor, w Webhook, in Body[SecretInput]) (secret string, err error) {
+// Rotated is what receivers check signatures with from a rotation on.
+type Rotated struct {
+	// Secret is shown this once; empty for a scheme of key pairs.
+	Secret string `json:"secret"`
+	// PublicKey is that of a new pair.
+	PublicKey string `json:"publicKey,omitempty"`
+}
+
+// RotateSecret gives a webhook a new signing secret, made or brought along, or a new key pair, and answers what of it
+// may be seen: this once. With a grace period the old one signs too until it ends, and the one before that no more.
+// Conflict for the scheme that has no secret.
+func (g *Gateway) RotateSecret(ctx context.Context, a Actor, w Webhook, in Body[SecretInput]) (Rotated, error) {
 	if err := a.May(ActConfigure); err != nil {
-		return "", err
+		return Rotated{}, err
 	}
 	_, after, err := g.saveWebhook(ctx, a, w, "webhook.secret_rotated", func(present Webhook) (Webhook, error) {
 		return g.rotated(present, in)
 	})
 	if err != nil {
-		return "", err
+		return Rotated{}, err
 	}
 	if after.Signing.privateKey() {
-		return "", nil
+		return Rotated{PublicKey: after.Signing.PublicKey}, nil
 	}
-	return after.Signing.Secret, nil
+	return Rotated{Secret: after.Signing.Secret}, nil
 }
 
 // rotated is the webhook with its next secret.

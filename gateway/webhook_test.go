@@ -499,7 +499,7 @@ func TestRotateSecret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		secret, err := b.RotateSecret(t.Context(), a, open, body(in))
+		rotated, err := b.RotateSecret(t.Context(), a, open, body(in))
 		if err != nil {
 			return "", open, err
 		}
@@ -507,7 +507,7 @@ func TestRotateSecret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return secret, after, nil
+		return rotated.Secret, after, nil
 	}
 	_, _, err := rotate(gateway.SecretInput{GraceSeconds: gateway.Given(604801), Secret: gateway.Given("short")})
 	if diff := cmp.Diff([]string{"/graceSeconds out_of_range", "/secret secret_malformed"}, codes(err)); diff != "" {
@@ -534,5 +534,22 @@ func TestRotateSecret(t *testing.T) {
 	}
 	if _, after, err = rotate(gateway.SecretInput{}); err != nil || after.Signing.PreviousSecret != "" || after.Signing.PreviousUntil != 0 {
 		t.Errorf("without grace: got %+v, %v", after.Signing, err)
+	}
+}
+
+// The private key is never shown, and the new public one is what receivers need.
+func TestRotateSecret_KeyPair(t *testing.T) {
+	b := openBench(t)
+	a := b.organisation(t, "org_a")
+	w := b.create(t, a, func(in *gateway.WebhookInput) {
+		in.Signing = gateway.Given(gateway.SigningInput{Scheme: gateway.Given("standard-ed25519")})
+	})
+	got, err := b.RotateSecret(t.Context(), a, mustFind(t, b, a, w.ID), body(gateway.SecretInput{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := gateway.Rotated{PublicKey: mustFind(t, b, a, w.ID).Signing.PublicKey}
+	if got != want || got.PublicKey == w.Signing.PublicKey || got.PublicKey == "" {
+		t.Errorf("got %+v, want %+v, another than %s", got, want, w.Signing.PublicKey)
 	}
 }

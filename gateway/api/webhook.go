@@ -142,11 +142,11 @@ func (a *API) postSecret(c *call) error {
 	if err != nil {
 		return err
 	}
-	secret, err := a.gateway.RotateSecret(c.ctx, c.actor, w, body)
+	rotated, err := a.gateway.RotateSecret(c.ctx, c.actor, w, body)
 	if err != nil {
 		return err
 	}
-	return c.answer(fiber.StatusOK, map[string]string{"secret": secret})
+	return c.answer(fiber.StatusOK, rotated)
 }
 
 // postTest handles POST /v1/webhooks/{id}/test.
