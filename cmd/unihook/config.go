@@ -84,6 +84,18 @@ var secretVariables = []string{
 	"UNIHOOK_MONGO_URI", "UNIHOOK_REDIS_URI", "UNIHOOK_OPERATOR_KEY", "UNIHOOK_ENCRYPTION_KEY", "UNIHOOK_EGRESS_PROXY", "UNIHOOK_TOKEN",
 }
 
+// dropEmpty unsets our variables that are empty: compose files and charts pass on what nobody has set so.
+func dropEmpty(environ []string, unset func(key string) error) error {
+	for _, pair := range environ {
+		if key, value, _ := strings.Cut(pair, "="); value == "" && strings.HasPrefix(key, "UNIHOOK_") {
+			if err := unset(key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // secretsFromFiles reads the files that <VARIABLE>_FILE name and sets the variables themselves.
 func secretsFromFiles(environ []string, set func(key, value string) error) error {
 	env := map[string]string{}
@@ -137,6 +149,7 @@ func (s *settings) Validate() error {
 	say(s.QuarantineAfter < 0, "--quarantine-after must not be negative")
 	say(s.QuarantineFor <= 0, "--quarantine-for must be above 0")
 	say(s.QuarantineMax < s.QuarantineFor, "--quarantine-max must not be below --quarantine-for")
+	say(slices.Contains(s.AllowPort, 0), "--allow-port must be from 1 to 65535")
 	say((s.TLSCert == "") != (s.TLSKey == ""), "--tls-cert and --tls-key go together")
 	say(s.OperatorKey != "" && len(s.OperatorKey) < minOperatorKey, "--operator-key must have %d characters or more", minOperatorKey)
 	say(s.MongoURI != "" && s.OperatorKey == "", "--operator-key is required with --mongo-uri: several processes share it")

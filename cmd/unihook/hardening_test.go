@@ -103,6 +103,31 @@ func TestEncryptionKey_IsExchangedAndNeverMadeAnew(t *testing.T) {
 	refused(with(testEncryptionKey), "the encryption key does not open this store")
 }
 
+// Durations have days everywhere, an empty variable is none, and a bad value is told in a sentence that names the setting.
+func TestSettings(t *testing.T) {
+	empty := []string{
+		"UNIHOOK_GRACE=", "UNIHOOK_RETENTION=", "UNIHOOK_MAX_EVENT_BYTES=", "UNIHOOK_ALLOW_HTTP=", "UNIHOOK_DEFAULT_STATUS=",
+		"UNIHOOK_LISTEN=", "UNIHOOK_RETRY_SCALE=", "UNIHOOK_ENCRYPTION_KEY=", "UNIHOOK_OPERATOR_KEY_FILE=",
+	}
+	const good = "serve: --max-pending must be 1 or more\n" // all else was taken
+	for _, r := range []struct {
+		says string
+		env  []string
+		args []string
+	}{
+		{good, empty, []string{"--max-pending", "0"}},
+		{good, nil, []string{"--max-pending", "0", "--grace", "1d", "--retention", "1d12h", "--quarantine-for", "1m30s"}},
+		{`--grace: "soon" is not a duration such as 90s, 1h30m or 7d`, nil, []string{"--grace", "soon"}},
+		{`(from envar UNIHOOK_GRACE="soon")`, []string{"UNIHOOK_GRACE=soon"}, nil},
+		{"--allow-port must be from 1 to 65535", nil, []string{"--allow-port", "8081,0"}},
+	} {
+		args := append([]string{"serve", "--data-dir", t.TempDir(), "--listen", "127.0.0.1:0"}, r.args...)
+		if got := runWith(t, r.env, args...); got.status == 0 || !strings.Contains(got.errors, r.says) {
+			t.Errorf("%v %v: got %+v, want %q", r.env, r.args, got, r.says)
+		}
+	}
+}
+
 func TestStart_RefusesWhatIsOpenToAnybody(t *testing.T) {
 	dir := t.TempDir()
 	rows := []struct {

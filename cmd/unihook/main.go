@@ -53,6 +53,9 @@ func main() {
 func run(ctx context.Context, args []string, t terminal) int {
 	parser, err := newParser(t)
 	if err == nil {
+		err = dropEmpty(os.Environ(), os.Unsetenv)
+	}
+	if err == nil {
 		err = secretsFromFiles(os.Environ(), os.Setenv)
 	}
 	if err != nil {
