@@ -211,10 +211,34 @@ func signUnified(m *made, body []byte, delivery, secret string) string {
 	if m.Payload != PayloadUnified {
 		return ""
 	}
-	data, _ := mapping.Lookup(body, "data")
+	data, _ := mapping.Lookup(body, dataPlace(m.Rules)...)
 	sig := sign.UnifiedSig(secret, mapping.Compact(nil, data), sign.UnifiedNonce(delivery))
 	placeSignature(body, sig)
 	return sig
+}
+
+// dataPlace is where the data of a unified body is. A rule may have given it another name or place: there it is signed,
+// for a signature over nothing would hold for any data.
+func dataPlace(rules []mapping.Rule) []string {
+	place := []string{"data"}
+	for _, r := range rules {
+		path, err := mapping.SplitPath(r.Path)
+		if err != nil || len(path) != 1 || path[0].Key != place[0] {
+			continue
+		}
+		switch r.Op {
+		case mapping.OpRename:
+			return []string{r.To}
+		case mapping.OpMove:
+			to, _ := mapping.SplitPath(r.To) // compiled before
+			place = place[:0]
+			for _, segment := range to {
+				place = append(place, segment.Key)
+			}
+			return place
+		}
+	}
+	return place
 }
 
 func placeSignature(body []byte, sig string) {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/unihook/unihook/gateway"
+	"github.com/unihook/unihook/gateway/sign"
 	"github.com/unihook/unihook/mapping"
 )
 
@@ -492,6 +493,30 @@ func TestPreview(t *testing.T) {
 		}
 		if len(p.Warnings) != 1 || p.Warnings[0].Code != "required_removed" {
 			t.Errorf("got warnings %+v, want that a required property is removed", p.Warnings)
+		}
+	})
+	t.Run("UnifiedBody_SignsTheDataWhereTheRulesPutIt", func(t *testing.T) {
+		for rules, place := range map[string][]string{
+			`[]`:                                   {"data"},
+			`[{"op":"remove","path":"data.0.id"}]`: {"data"},
+			`[{"op":"rename","path":"data","to":"items"}]`:                                           {"items"},
+			`[{"op":"rename","path":"data","to":"items"},{"op":"rename","path":"type","to":"data"}]`: {"items"},
+			`[{"op":"move","path":"d\\ata","to":"page.items"}]`:                                      {"page", "items"},
+		} {
+			p, err := b.Preview(t.Context(), customer, body(gateway.PreviewInput{
+				Product: gateway.Given("payments"), Type: gateway.Given("paiement.success"), Payload: gateway.Given("unified"),
+				Mapping: gateway.Given(gateway.RawJSON(rules)), Data: gateway.Given(gateway.RawJSON(`{"id": "1"}`)),
+			}))
+			if err != nil {
+				t.Fatal(rules, err)
+			}
+			data, ok := mapping.Lookup([]byte(p.Body), place...)
+			nonce, _ := mapping.Lookup([]byte(p.Body), "nonce")
+			sig, _ := mapping.Lookup([]byte(p.Body), "sig")
+			want := sign.UnifiedSig("example", mapping.Compact(nil, data), strings.Trim(string(nonce), `"`))
+			if !ok || string(sig) != `"`+want+`"` {
+				t.Errorf("%s: got %s, want it signed with %s", rules, p.Body, want)
+			}
 		}
 	})
 	t.Run("ContradictingRules_AreRefusedWithTheirPlaces", func(t *testing.T) {
