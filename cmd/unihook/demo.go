@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -42,9 +44,14 @@ func (c *demoCommand) Run(ctx context.Context, t terminal) (err error) {
 	}
 	defer func() { err = errors.Join(err, gateway.stop()) }()
 
+	// A reader that has seen enough, such as head, must not kill us before the folder is removed.
+	signal.Ignore(syscall.SIGPIPE)
 	page := newDemoPage(t.out, c.JSON)
 	if err := showDemo(ctx, page, gateway.running, receiver); err != nil {
 		gateway.copyLog(t.err)
+		return err
+	}
+	if err := page.unwritten(); err != nil {
 		return err
 	}
 	if c.Once {

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 )
@@ -30,9 +32,9 @@ const (
 )
 
 func newDemoPage(out io.Writer, asJSON bool) *demoPage {
-	p := &demoPage{out: out, width: plainWidth}
+	p := &demoPage{out: &remembering{to: out}, width: plainWidth}
 	if asJSON {
-		p.json = json.NewEncoder(out)
+		p.json = json.NewEncoder(p.out)
 		p.json.SetEscapeHTML(false)
 		return p
 	}
@@ -45,6 +47,34 @@ func newDemoPage(out io.Writer, asJSON bool) *demoPage {
 	}
 	p.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return p
+}
+
+// remembering writes until something goes wrong, and keeps what it was: the page is many small writes.
+type remembering struct {
+	to  io.Writer
+	err error
+}
+
+func (r *remembering) Write(b []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.to.Write(b)
+	r.err = err
+	return n, err
+}
+
+// unwritten is the error that cut the page short, nil where all of it is written. A reader that went away has nothing to
+// be told.
+func (p *demoPage) unwritten() error {
+	r, ok := p.out.(*remembering)
+	switch {
+	case !ok || r.err == nil:
+		return nil
+	case errors.Is(r.err, syscall.EPIPE):
+		return exitStatus{code: 1}
+	}
+	return fmt.Errorf("writing the page: %w", r.err)
 }
 
 // The styles, as terminals take them.
@@ -133,8 +163,7 @@ func (p *demoPage) checks(e *exhibit) {
 // payloads shows both bodies: beside each other where there is room, else as one text with what went and what came.
 func (p *demoPage) payloads(before, after []string) {
 	if p.width >= sideBySideWidth {
-		column := (p.width - 8) / 2
-		p.line("  ", p.style(cyan, fmt.Sprintf("%-*s  %s", column, "before the rules", "what the receiver got")))
+		p.line("  ", p.style(cyan, fmt.Sprintf("%-*s   %s", p.column(), "before the rules", "what the receiver got")))
 	}
 	for _, row := range compareLines(before, after) {
 		switch {
@@ -149,10 +178,12 @@ func (p *demoPage) payloads(before, after []string) {
 	}
 }
 
+// column is the width of each of two texts beside each other: the margins, two signs and a gap are taken off.
+func (p *demoPage) column() int { return (p.width - 9) / 2 }
+
 func (p *demoPage) pair(row linePair) {
-	column := (p.width - 8) / 2
-	left, right := cut(row.before, column), cut(row.after, column)
-	pad := strings.Repeat(" ", column-columns(left))
+	left, right := cut(row.before, p.column()), cut(row.after, p.column())
+	pad := strings.Repeat(" ", p.column()-columns(left)+1)
 	if row.same {
 		p.line("  ", p.style(faint, left), pad, p.style(faint, "  "+right))
 		return

@@ -94,6 +94,30 @@ func TestDemo_ForPeople(t *testing.T) {
 	}
 }
 
+// Who looks at the beginning alone (head) leaves no folder with keys behind, and no claim that all was shown.
+func TestDemo_ReaderGoesAway(t *testing.T) {
+	temp := t.TempDir()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs bytes.Buffer
+	cmd := program(t.Context(), t, []string{"TMPDIR=" + temp}, "demo", "--once")
+	cmd.Stdout, cmd.Stderr = w, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	_ = r.Close()
+	_ = cmd.Wait()
+	if status := cmd.ProcessState.ExitCode(); status != 1 || errs.Len() > 0 {
+		t.Errorf("got status %d and %q, want 1 and nothing", status, errs.String())
+	}
+	if left, _ := os.ReadDir(temp); len(left) > 0 {
+		t.Errorf("the demo left %v behind", left)
+	}
+}
+
 // Without --once it serves on, until it is told to end, and leaves nothing behind.
 func TestDemo_GoesOnServing(t *testing.T) {
 	temp := t.TempDir()
