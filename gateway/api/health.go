@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -36,15 +37,40 @@ func (a *API) getReady(c *call) error {
 	if err := c.query.err(); err != nil {
 		return err
 	}
-	answer, code := a.ready(c.ctx), fiber.StatusOK
+	var answer status
+	if actor, err := a.authenticate(c.ctx, c.Ctx); err == nil && actor.May(monitor) == nil {
+		answer = a.ready(c.ctx)
+	} else {
+		answer = a.readiness.of(func() status { return a.ready(c.ctx) })
+		answer.Checks = nil
+	}
+	code := fiber.StatusOK
 	if answer.Status != "ok" {
 		code = fiber.StatusServiceUnavailable
 		setRetryAfter(c.Ctx, awayRetry)
 	}
-	if actor, err := a.authenticate(c.ctx, c.Ctx); err != nil || actor.May(monitor) != nil {
-		answer.Checks = nil
-	}
 	return c.answer(code, answer)
+}
+
+// readyFor is how long the answer to one stranger serves the others: a check asks the store, the queue and the egress
+// proxy, each over a connection, and whoever is near can ask without a key.
+const readyFor = time.Second
+
+// readiness is what strangers are told. The zero value knows nothing yet.
+type readiness struct {
+	mu   sync.Mutex
+	last status
+	at   time.Time
+}
+
+// of is the last answer, or that of check where it is too old; who comes meanwhile waits for the same.
+func (r *readiness) of(check func() status) status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.at.IsZero() || time.Since(r.at) >= readyFor {
+		r.last, r.at = check(), time.Now()
+	}
+	return r.last
 }
 
 // ready runs the checks side by side.

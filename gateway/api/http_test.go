@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,6 +209,32 @@ func TestHTTP_Readiness(t *testing.T) {
 		if got := s.as(key, 503, "GET", "/readyz", ""); got.field("checks") != nil {
 			t.Errorf("details are shown: %s", got.body)
 		}
+	}
+}
+
+// A check costs connections, and strangers may ask: they share one answer a second.
+func TestHTTP_ReadinessOfStrangersIsShared(t *testing.T) {
+	var checks atomic.Int64
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s := start(t, func(_ *gateway.Options, o *api.Options) {
+		o.Checks = []api.Check{{Name: "egress", Run: func(context.Context) error {
+			if checks.Add(1) == 1 {
+				close(entered)
+				<-leave
+			}
+			return nil
+		}}}
+	})
+	const strangers = 30
+	var all sync.WaitGroup
+	for range strangers {
+		all.Go(func() { s.as("", 200, "GET", "/readyz", "") })
+	}
+	<-entered
+	close(leave)
+	all.Wait()
+	if n := checks.Load(); n >= strangers {
+		t.Errorf("%d requests made %d checks", strangers, n)
 	}
 }
 

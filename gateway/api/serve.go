@@ -85,7 +85,8 @@ type API struct {
 	log     *slog.Logger
 	openapi []byte // as JSON
 
-	panics atomic.Int64
+	panics    atomic.Int64
+	readiness readiness
 	// large has, by the *fasthttp.RequestHeader of a request whose body is being read, what it is refused with should
 	// the body be too large. fasthttp reuses headers, so it never has more than there are connections.
 	large sync.Map
