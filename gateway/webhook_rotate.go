@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,28 +87,35 @@ func (g *Gateway) ExpireSecrets(ctx context.Context) (expired int, err error) {
 			if until := stored.Signing.PreviousUntil; until == 0 || until > g.now() || stored.DeletedAt != 0 {
 				continue
 			}
-			if err := g.expireSecret(ctx, stored); err != nil {
+			done, err := g.expireSecret(ctx, stored)
+			if err != nil {
 				return expired, err
 			}
-			expired++
+			if done {
+				expired++
+			}
 		}
 		after = list[len(list)-1].ID
 	}
 }
 
-func (g *Gateway) expireSecret(ctx context.Context, stored Webhook) error {
+// errNotDue is a rotated secret that another process destroyed, or that a later rotation replaced.
+var errNotDue = errors.New("no rotated secret is due")
+
+func (g *Gateway) expireSecret(ctx context.Context, stored Webhook) (done bool, err error) {
 	w, err := g.openWebhook(ctx, stored)
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, _, err = g.saveWebhook(ctx, system, w, "webhook.secret_expired", func(present Webhook) (Webhook, error) {
-		if present.Signing.PreviousUntil <= g.now() {
-			present.Signing.PreviousSecret, present.Signing.PreviousUntil = "", 0
+		if until := present.Signing.PreviousUntil; until == 0 || until > g.now() {
+			return present, errNotDue
 		}
+		present.Signing.PreviousSecret, present.Signing.PreviousUntil = "", 0
 		return present, nil
 	})
-	if IsKind(err, NotFound) {
-		return nil
+	if IsKind(err, NotFound) || errors.Is(err, errNotDue) {
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }

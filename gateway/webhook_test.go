@@ -553,3 +553,46 @@ func TestRotateSecret_KeyPair(t *testing.T) {
 		t.Errorf("got %+v, want %+v, another than %s", got, want, w.Signing.PublicKey)
 	}
 }
+
+// behindStore answers a list of webhooks that is old by the time it is read: between happens first.
+type behindStore struct {
+	gateway.Store
+	between func()
+}
+
+func (s *behindStore) EachWebhook(ctx context.Context, after string, limit int) ([]gateway.Webhook, error) {
+	list, err := s.Store.EachWebhook(ctx, after, limit)
+	if between := s.between; between != nil {
+		s.between = nil
+		between()
+	}
+	return list, err
+}
+
+// Of two workers that destroy a rotated secret at once one does, and the webhook is changed once.
+func TestExpireSecrets_DoneMeanwhile_ChangesNothing(t *testing.T) {
+	behind := &behindStore{}
+	b := openBench(t, func(o *gateway.Options) { behind.Store = o.Store; o.Store = behind })
+	a := b.organisation(t, "org_a")
+	w := b.create(t, a)
+	open, err := b.FindWebhook(t.Context(), a, w.ID)
+	if err == nil {
+		_, err = b.RotateSecret(t.Context(), a, open, body(gateway.SecretInput{GraceSeconds: gateway.Given(60)}))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.clock.move(time.Minute)
+	behind.between = func() {
+		if n, err := b.ExpireSecrets(t.Context()); n != 1 || err != nil {
+			t.Errorf("the other one expired %d, %v", n, err)
+		}
+	}
+	if n, err := b.ExpireSecrets(t.Context()); n != 0 || err != nil {
+		t.Errorf("expired %d, %v; want nothing that was left to do", n, err)
+	}
+	after, err := b.FindWebhook(t.Context(), a, w.ID)
+	if err != nil || after.Revision != 3 || after.Signing.PreviousUntil != 0 {
+		t.Errorf("got revision %d and %+v, %v", after.Revision, after.Signing, err)
+	}
+}
