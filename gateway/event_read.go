@@ -28,6 +28,22 @@ func (g *Gateway) ListEvents(ctx context.Context, a Actor, scope Scope, filter E
 // forgetAfter is when the last request that was under way at an erasure is over and recorded: they take 60 s at most.
 const forgetAfter = 70 * time.Second
 
+// FindEventToErase is FindEvent for an event that is about to be erased: of several organisations that have the id the
+// scope must name one, since an erasure cannot be undone.
+func (g *Gateway) FindEventToErase(ctx context.Context, a Actor, scope Scope, id string) (Event, error) {
+	if _, named := scope.Organisation(); !named {
+		owners, err := g.Store.EventOwners(ctx, id, 2)
+		if err != nil {
+			return Event{}, away(fmt.Errorf("looking who has event %s: %w", id, err))
+		}
+		if len(owners) > 1 {
+			return Event{}, RefuseFaults([]Fault{{Parameter: "organisation", Code: "organisation_missing",
+				Detail: "several organisations have an event with this id: name the one whose it is"}})
+		}
+	}
+	return g.FindEvent(ctx, a, scope, id)
+}
+
 // EraseEvent takes an event's data and its bodies away, cancels what is pending of it, and keeps the facts.
 func (g *Gateway) EraseEvent(ctx context.Context, a Actor, e Event) error {
 	if err := g.audited(ctx, a, e.Organisation, "event.erased", e.ID, 0, nil); err != nil {

@@ -118,6 +118,8 @@ type Events interface {
 	InsertDeliveries(ctx context.Context, deliveries []Delivery) error
 	// Event answers with data and plan. With Everyone and an id that several organisations have it is the newest one.
 	Event(ctx context.Context, scope Scope, id string) (Event, error)
+	// EventOwners lists up to limit organisations that have an event with the id, in no order.
+	EventOwners(ctx context.Context, id string, limit int) ([]string, error)
 	// ListEvents leaves data and plan out, newest accepted first.
 	ListEvents(ctx context.Context, scope Scope, filter EventFilter, page Page) (list []Event, next string, err error)
 	// EventsByKey is the worker's: events with data, by EventKey; those not there are left out.

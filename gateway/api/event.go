@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -58,8 +59,8 @@ func (a *API) getEvents(c *call) error {
 	return answerPage(a, c, scope, list, next)
 }
 
-// event finds the event that the path names.
-func (a *API) event(c *call) (gateway.Event, error) {
+// event finds the event that the path names, by one of Gateway's two ways.
+func (a *API) event(c *call, find func(context.Context, gateway.Actor, gateway.Scope, string) (gateway.Event, error)) (gateway.Event, error) {
 	id, err := c.id("id")
 	if err != nil {
 		return gateway.Event{}, err
@@ -68,7 +69,7 @@ func (a *API) event(c *call) (gateway.Event, error) {
 	if err != nil {
 		return gateway.Event{}, err
 	}
-	e, err := a.gateway.FindEvent(c.ctx, c.actor, scope, id)
+	e, err := find(c.ctx, c.actor, scope, id)
 	if err != nil {
 		return gateway.Event{}, err
 	}
@@ -77,7 +78,7 @@ func (a *API) event(c *call) (gateway.Event, error) {
 
 // getEvent handles GET /v1/events/{id}.
 func (a *API) getEvent(c *call) error {
-	e, err := a.event(c)
+	e, err := a.event(c, a.gateway.FindEvent)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func eventJSON(e gateway.Event) ([]byte, error) {
 
 // deleteEvent handles DELETE /v1/events/{id}.
 func (a *API) deleteEvent(c *call) error {
-	e, err := a.event(c)
+	e, err := a.event(c, a.gateway.FindEventToErase)
 	if err != nil {
 		return err
 	}

@@ -238,6 +238,20 @@ func TestHTTP_ReadinessOfStrangersIsShared(t *testing.T) {
 	}
 }
 
+// An event's id is its organisation's: an erasure must not fall on whoever used the same one last.
+func TestHTTP_EraseOfAnIDThatTwoHave(t *testing.T) {
+	s := start(t)
+	for _, o := range []string{"org_a", "org_b"} {
+		s.organisation(o)
+		s.call(202, "POST", "/v1/events", `{"id":"same","product":"payments","type":"paiement.success","organisation":"`+o+`","data":{}}`)
+	}
+	s.as(operatorKey, 422, "DELETE", "/v1/events/same", "")
+	s.as(operatorKey, 204, "DELETE", "/v1/events/same?organisation=org_a", "")
+	if got := s.as(operatorKey, 200, "GET", "/v1/events/same?organisation=org_b", ""); got.field("data") == nil {
+		t.Errorf("the other one is erased: %s", got.body)
+	}
+}
+
 func TestHTTP_Cursors(t *testing.T) {
 	s := start(t)
 	mine, theirs := s.organisation("org_a"), s.organisation("org_b")

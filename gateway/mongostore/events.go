@@ -88,6 +88,16 @@ func (s *Store) Event(ctx context.Context, scope gateway.Scope, id string) (gate
 	return list[0].Event, nil
 }
 
+// EventOwners lists organisations that have an event of this id.
+func (s *Store) EventOwners(ctx context.Context, id string, limit int) ([]string, error) {
+	list, err := find[eventDoc](ctx, s, s.events, eq("id", id), options.Find().SetLimit(int64(limit)).SetProjection(without("data", "plan")))
+	owners := make([]string, len(list))
+	for i, d := range list {
+		owners[i] = d.Organisation
+	}
+	return owners, err
+}
+
 // ListEvents leaves data and plan out, newest accepted first.
 func (s *Store) ListEvents(ctx context.Context, scope gateway.Scope, f gateway.EventFilter, page gateway.Page) ([]gateway.Event, string, error) {
 	filter := and(scoped(scope), window(f.Since, f.Until, page.After))

@@ -134,6 +134,11 @@ func (s *Store) Event(ctx context.Context, scope gateway.Scope, id string) (gate
 		` ORDER BY accepted_at DESC, ord DESC LIMIT 1`, w.args...)
 }
 
+// EventOwners lists organisations that have an event of this id.
+func (s *Store) EventOwners(ctx context.Context, id string, limit int) ([]string, error) {
+	return read(ctx, s, scanText, `SELECT organisation FROM events INDEXED BY events_key WHERE id = ? LIMIT ?`, id, limit)
+}
+
 // listedEvent is an event with what its mark is made of.
 type listedEvent struct {
 	gateway.Event

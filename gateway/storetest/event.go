@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/unihook/unihook/gateway"
 	"github.com/unihook/unihook/mapping"
@@ -12,6 +13,7 @@ func eventCases() []testCase {
 	return []testCase{
 		{"Data_IsKeptByteForByte", eventBytes},
 		{"AnotherOrganisations_IsNotFound", eventScope},
+		{"EventOwners_AreAllWhoHaveTheID", eventOwners},
 		{"List_IsNewestAcceptedFirstInStablePages", eventList},
 		{"List_Filters", eventFilters},
 		{"List_LeavesDataAndPlanOut", eventListed},
@@ -56,6 +58,26 @@ func eventScope(f *fixture) {
 	f.ok(err)
 	f.same("the operator's", got, e)
 	f.is(f.EraseEvent(f.ctx, other, e.ID), gateway.ErrNotFound)
+}
+
+func eventOwners(f *fixture) {
+	e, _ := f.accept(acme, 0)
+	owners := func(id string, limit int) []string {
+		list, err := f.EventOwners(f.ctx, id, limit)
+		f.ok(err)
+		slices.Sort(list)
+		return list
+	}
+	f.same("one owner", owners(e.ID, 2), []string{acme})
+	twin, _ := f.event(other, 0)
+	twin.ID = e.ID
+	_, err := f.Accept(f.ctx, []gateway.Event{twin}, nil)
+	f.ok(err)
+	both := []string{acme, other}
+	slices.Sort(both)
+	f.same("two owners", owners(e.ID, 10), both)
+	f.same("owners up to a limit", len(owners(e.ID, 1)), 1)
+	f.same("no owner", len(owners("evt_unknown", 2)), 0)
 }
 
 func eventIDs(list []gateway.Event) []string {
