@@ -22,7 +22,7 @@ type faults []Fault
 // add notes a fault at a pointer.
 func (f *faults) add(pointer, code, detail string) {
 	for _, other := range *f {
-		if other.Parameter == "" && (other.Pointer == pointer || other.Pointer != "" && strings.HasPrefix(pointer, other.Pointer+"/")) {
+		if other.Parameter == "" && (other.Pointer == pointer || strings.HasPrefix(pointer, other.Pointer+"/")) {
 			return
 		}
 	}

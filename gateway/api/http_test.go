@@ -338,6 +338,12 @@ func TestHTTP_Batch(t *testing.T) {
 	if lines.status != 202 || textOf(lines.field("data.0.status")) != "202" || textOf(lines.field("data.1.status")) != "422" || lines.text("data.2.id") != "d" {
 		t.Errorf("lines: %d %s", lines.status, lines.body)
 	}
+	// What is no object at all lacks no fields: one fault says it.
+	for name, item := range map[string]any{"an element": mixed.field("data.2.errors"), "a line": lines.field("data.1.errors")} {
+		if errors, _ := item.([]any); len(errors) != 1 {
+			t.Errorf("%s that cannot be read has the faults %v, want one", name, item)
+		}
+	}
 	s.call(400, "POST", "/v1/events/batch", `[`)
 	if whole := s.call(422, "POST", "/v1/events/batch", `[]`); !strings.Contains(string(whole.body), `{"pointer":"","code":"too_few"`) {
 		t.Errorf("a fault of the whole body: %s", whole.body)
