@@ -63,8 +63,8 @@ func (g *Gateway) readReplay(w Webhook, in ReplayInput, f *faults) Replay {
 	}
 	// What the replay itself makes is later than its own start, and is not replayed.
 	r.Until = At(now)
-	if text := in.Until.Or("", ""); text != "" {
-		until, err := ParseTime(text)
+	if in.Until.Set && !in.Until.Null {
+		until, err := ParseTime(in.Until.Value)
 		if err != nil {
 			f.add("/until", "time_malformed", err.Error())
 		}

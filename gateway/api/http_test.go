@@ -413,6 +413,24 @@ func TestHTTP_TheFirstMomentOf1970(t *testing.T) {
 	}
 }
 
+// A replay sends again what it matches: an end that was left empty by mistake is not taken for none.
+func TestHTTP_ReplayOfABadWindow(t *testing.T) {
+	s := start(t)
+	customer := s.organisation("org_a")
+	hook := s.as(customer, 201, "POST", "/v1/webhooks", `{"endpoints":[{"url":"https://hook.example.com/"}],"events":[{"product":"*","type":"*"}]}`)
+	for body, want := range map[string]string{
+		`{"until":"2026-05-18T10:00:00Z"}`:               "/since since_missing",
+		`{"since":"2026-05-18","until":null}`:            "/since time_malformed",
+		`{"since":"2026-05-18T10:00:00Z","until":""}`:    "/until time_malformed",
+		`{"since":"2026-05-18T10:00:00Z","until":false}`: "/until wrong_type",
+	} {
+		got := s.as(customer, 422, "POST", "/v1/webhooks/"+hook.text("id")+"/replay", body)
+		if diff := cmp.Diff([]string{want}, got.faults()); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", body, diff)
+		}
+	}
+}
+
 // An organisation that is not there is a fault of the body, also where an event of it is asked for.
 func TestHTTP_PreviewOfNobodysEvent(t *testing.T) {
 	s := start(t)
