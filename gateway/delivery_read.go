@@ -209,5 +209,6 @@ func (g *Gateway) CancelDelivery(ctx context.Context, a Actor, d Delivery) (Deli
 	if err != nil {
 		return Delivery{}, away(fmt.Errorf("cancelling delivery %s: %w", d.ID, err))
 	}
+	g.cancelledSome(context.WithoutCancel(ctx), []string{d.Endpoint})
 	return g.FindDelivery(ctx, a, d.ID)
 }

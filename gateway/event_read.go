@@ -56,7 +56,13 @@ func (g *Gateway) EraseEvent(ctx context.Context, a Actor, e Event) error {
 	if err := g.Store.EraseEvent(ctx, e.Organisation, e.ID); err != nil {
 		return away(fmt.Errorf("erasing event %s: %w", e.ID, err))
 	}
-	if err := g.cancelAll(ctx, e.Organisation, DeliveryFilter{Event: e.ID}, ByHand); err != nil {
+	err := g.cancelAll(ctx, e.Organisation, DeliveryFilter{Event: e.ID}, ByHand)
+	endpoints := make([]string, len(e.Plan))
+	for i, p := range e.Plan {
+		endpoints[i] = p.Endpoint
+	}
+	g.cancelledSome(context.WithoutCancel(ctx), endpoints)
+	if err != nil {
 		return away(err)
 	}
 	return away(g.Store.ForgetResponses(ctx, e.Organisation, e.ID))

@@ -73,6 +73,7 @@ type Gateway struct {
 	tries     tries
 	turns     turns
 	flying    atomic.Pointer[func(delivery string) bool]
+	cancelled atomic.Pointer[func()]
 }
 
 // InFlightHere has has asked whether this process is at a delivery. What a lane sends has no claim in the store that

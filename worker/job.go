@@ -124,6 +124,9 @@ func (w *Worker) retryByHand(ctx context.Context, j gateway.Job) error {
 			err = w.postpone(ctx, j, jobAgain)
 		} else {
 			err = w.store.DeleteJob(ctx, j.ID)
+			if v.status == gateway.Delivered && s.delivery.Place.Lane != "" {
+				w.takeLane(ctx, s.delivery.Endpoint) // it may have held up others
+			}
 		}
 		if err != nil {
 			w.log.Warn("a manual retry's job was not ended", "job", j.ID, "error", err)

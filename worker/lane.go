@@ -45,6 +45,10 @@ type lane struct {
 
 	// news is set by whoever wakes the lane because more may wait in the store.
 	news atomic.Bool
+	// stale is set by whoever has finished deliveries of the lane in another way: what was read must be read again.
+	stale atomic.Bool
+	// broken is a lane that panicked: its lease ends by itself.
+	broken bool
 
 	mu    sync.Mutex
 	over  []landing
@@ -121,7 +125,7 @@ func (l *lane) run() {
 		timer.Reset(wait)
 	}
 	l.w.lanes.remove(l)
-	if l.w.stopping() {
+	if l.broken || l.w.stopping() {
 		return
 	}
 	heads, err := l.w.store.LaneHead(ctx, l.endpoint, "", 1)
@@ -134,8 +138,8 @@ func (l *lane) run() {
 func (l *lane) safely(ctx context.Context) (wait time.Duration, done bool) {
 	defer func() {
 		if x := recover(); x != nil {
-			l.w.panicked("a lane", l.endpoint, x) // its lease ends by itself
-			done = true
+			l.w.panicked("a lane", l.endpoint, x)
+			l.broken, done = true, true
 		}
 	}()
 	return l.once(ctx)
@@ -277,11 +281,7 @@ func (l *lane) flow(ctx context.Context) (wait time.Duration, done bool) {
 // due is how long the head must wait for its own next attempt, for the endpoint's rate and for the pace of a drain.
 func (l *lane) due(head gateway.Delivery) time.Duration {
 	now := l.w.opts.Clock()
-	wait := max(l.limited.wait(now), l.pace.wait(now))
-	if l.mode.ordered && head.Reason == gateway.Retrying {
-		wait = max(wait, head.NextAttemptAt.Time().Sub(now))
-	}
-	return wait
+	return max(l.limited.wait(now), l.pace.wait(now), l.mode.headWait(head, now))
 }
 
 // idle is an empty lane: kept for a moment, then left.
@@ -320,6 +320,12 @@ func (l *lane) send(ctx context.Context, trigger gateway.Trigger) (wait time.Dur
 		// It is being tried by hand: its turn is when that is over.
 		l.again()
 		return laneLook, false
+	}
+	if l.stale.Swap(false) {
+		// It may have been cancelled since it was read, or sent by hand.
+		l.w.flights.release(d.ID)
+		l.again()
+		return 0, true
 	}
 	event, hasEvent := l.events[gateway.EventKey(d.Organisation, d.Event)]
 	if status, reason, over := l.w.end(d, l.mode, hasEvent && !event.Erased); over {

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,15 @@ func (ls *lanes) wake(endpoint string) bool {
 func (ls *lanes) wakeAll() {
 	for _, l := range ls.all() {
 		l.wake()
+	}
+}
+
+// reread has the owned lanes of endpoints believe nothing that they have read before; none named is all.
+func (ls *lanes) reread(endpoints ...string) {
+	for _, l := range ls.all() {
+		if len(endpoints) == 0 || slices.Contains(endpoints, l.endpoint) {
+			l.stale.Store(true)
+		}
 	}
 }
 
@@ -106,19 +116,19 @@ func (w *Worker) openLane(ctx context.Context, endpoint string) error {
 		if err != nil || view.empty() {
 			return err
 		}
-		if !view.state.InLane && view.mode.kind != ended {
-			// A hint that came late, or was forged: the lease would be taken for nothing.
-			heads, err := w.store.LaneHead(ctx, endpoint, "", 1)
-			if err != nil || len(heads) == 0 {
-				return err
-			}
+		heads, err := w.store.LaneHead(ctx, endpoint, "", 1)
+		if err != nil {
+			return err
+		}
+		if len(heads) == 0 && !view.state.InLane && view.mode.kind != ended {
+			return nil // a hint that came late, or was forged: the lease would be taken for nothing
 		}
 		now := w.now()
+		until, resting := view.rests(heads, w.opts.Clock())
 		var next gateway.EndpointState
 		var write bool
-		resting := view.mode.kind == held || view.mode.kind == cooling
 		if resting {
-			next, write = rest(view.state, view.mode.until, now)
+			next, write = rest(view.state, until, now)
 		} else if next, write = acquire(view.state, w.opts.ID, now); !write {
 			return nil // another process is at it
 		}
@@ -131,11 +141,14 @@ func (w *Worker) openLane(ctx context.Context, endpoint string) error {
 				continue
 			}
 		}
-		if resting {
-			return w.showRest(ctx, endpoint, view.mode)
+		switch {
+		case !resting:
+			w.startLane(endpoint, next, view.mode)
+			return nil
+		case view.mode.kind == flowing:
+			return nil // what waits says why already
 		}
-		w.startLane(endpoint, next, view.mode)
-		return nil
+		return w.showRest(ctx, endpoint, view.mode)
 	}
 }
 
@@ -148,6 +161,21 @@ type view struct {
 
 // empty tells that nothing is stored of the endpoint, and nothing waits for it.
 func (v view) empty() bool { return v.state.Webhook == "" }
+
+// rests tells that nothing can be sent for a while, and until when; zero is until somebody says so. A lane that flows rests
+// while its head has a time of its own, or its rate none to give: to take the lease for that would be two writes for
+// nothing, each time that somebody looks.
+func (v view) rests(heads []gateway.Delivery, now time.Time) (until gateway.Time, ok bool) {
+	if v.mode.kind == held || v.mode.kind == cooling {
+		return v.mode.until, true
+	}
+	if v.mode.kind != flowing || len(heads) == 0 {
+		return 0, false
+	}
+	limited := pace{rate: v.mode.rate, strict: true, next: time.UnixMicro(v.state.NextAllowed)}
+	wait := max(limited.wait(now), v.mode.headWait(heads[0], now))
+	return gateway.At(now.Add(wait)), wait > laneRest
+}
 
 func (w *Worker) lookAt(ctx context.Context, endpoint string) (v view, err error) {
 	fresh, err := w.states.fresh(ctx, []string{endpoint})

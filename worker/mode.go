@@ -65,6 +65,14 @@ func modeOf(w *gateway.Webhook, endpoint string, s gateway.EndpointState, now ga
 	return m
 }
 
+// headWait is how long the head of the lane must wait for its own next attempt: an ordered webhook's holds the others.
+func (m mode) headWait(head gateway.Delivery, now time.Time) time.Duration {
+	if !m.ordered || head.Reason != gateway.Retrying {
+		return 0
+	}
+	return max(head.NextAttemptAt.Time().Sub(now), 0)
+}
+
 func hasEndpoint(w *gateway.Webhook, id string) bool {
 	for i := range w.Endpoints {
 		if w.Endpoints[i].ID == id {

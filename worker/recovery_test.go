@@ -375,9 +375,6 @@ func TestCancelled_WhileItWaitsInALane_IsNotSent(t *testing.T) {
 	if _, err := b.gateway.CancelDelivery(t.Context(), operator, d); err != nil {
 		t.Fatal(err)
 	}
-	// What the lane has read is believed for half a second.
-	later := time.NewTimer(600 * time.Millisecond)
-	<-later.C
 	close(release)
 	b.settled()
 	if times := r.times(); len(times) != 2 || times["evt_org_a_000001"] != 0 {

@@ -104,6 +104,9 @@ func (w *Worker) landed(s shot, v *verdict) {
 	if v != nil && v.status == gateway.Pending && !v.keepLane {
 		w.feeder.due.expect(v.next, w.now())
 	}
+	if s.trigger == gateway.ByManual {
+		w.lanes.reread(s.delivery.Endpoint)
+	}
 	w.flights.release(s.delivery.ID)
 	if s.slot != nil {
 		w.slots.give(*s.slot, s.begun, time.Now(), v != nil && v.failure == "")

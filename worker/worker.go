@@ -120,6 +120,7 @@ func New(o Options) (*Worker, error) {
 	w.lanes = newLanes()
 	w.cut, w.cutAll = context.WithCancel(context.Background())
 	o.Gateway.InFlightHere(w.flights.has)
+	o.Gateway.OnCancel(func() { w.lanes.reread() })
 	return w, nil
 }
 
