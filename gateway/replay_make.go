@@ -149,10 +149,22 @@ func (g *Gateway) CancelReplay(ctx context.Context, a Actor, r Replay) (Replay, 
 	} else if err != nil {
 		return r, away(fmt.Errorf("cancelling %s: %w", r.ID, err))
 	}
-	if err := g.cancelAll(ctx, r.Organisation, DeliveryFilter{Replay: r.ID}, ByHand); err != nil {
+	if err := g.CancelReplayed(ctx, r); err != nil {
 		return r, away(err)
 	}
 	return r, away(g.countReplay(ctx, &r))
+}
+
+// CancelReplayed cancels what waits of a replay that was cancelled. Its worker does it once more: a page may have been
+// on its way.
+func (g *Gateway) CancelReplayed(ctx context.Context, r Replay) error {
+	err := g.cancelAll(ctx, r.Organisation, DeliveryFilter{Replay: r.ID}, ByHand)
+	var endpoints []string
+	if w, fault := g.Store.Webhook(ctx, Only(r.Organisation), r.Webhook); fault == nil {
+		endpoints = slices.Collect(w.endpointIDs())
+	}
+	g.cancelledSome(context.WithoutCancel(ctx), endpoints)
+	return err
 }
 
 // replayMoment bounds the sources that are read at once to keep the order of those that one moment accepted.

@@ -24,10 +24,16 @@ func (w *Worker) replay(ctx context.Context, j gateway.Job) error {
 	for {
 		r, err := w.store.Replay(ctx, gateway.Everyone(), j.Ref)
 		switch {
-		case errors.Is(err, gateway.ErrNotFound), err == nil && r.Status != gateway.ReplayRunning:
+		case errors.Is(err, gateway.ErrNotFound), err == nil && r.Status == gateway.ReplayDone:
 			return w.store.DeleteJob(ctx, j.ID)
 		case err != nil:
 			return fmt.Errorf("reading replay %s: %w", j.Ref, err)
+		case r.Status == gateway.ReplayCancelled:
+			// Of the last page, or of all where the store went away meanwhile, something may wait still.
+			if err := w.opts.Gateway.CancelReplayed(ctx, r); err != nil {
+				return err
+			}
+			return w.store.DeleteJob(ctx, j.ID)
 		case r.After == replayMade:
 			return w.awaitReplay(ctx, j, r)
 		}
@@ -72,8 +78,7 @@ func (w *Worker) replayPage(ctx context.Context, r gateway.Replay) error {
 		return err
 	}
 	// It was cancelled meanwhile, perhaps before this page was there to be cancelled with it.
-	_, err = w.store.CancelPending(ctx, r.Organisation, gateway.DeliveryFilter{Replay: r.ID}, gateway.ByHand, w.now(), 2*replayPage)
-	return err
+	return w.opts.Gateway.CancelReplayed(ctx, r)
 }
 
 // takeParked has the lanes worked that new deliveries were born in. A lane that it misses is found by the sweep.
