@@ -73,9 +73,15 @@ type Endpoint struct {
 type Selection struct {
 	Product string `json:"product" bson:"product"`
 	Type    string `json:"type" bson:"type"`
-	// Mapping of no rules is shown as it was given; nil was not given.
-	Mapping []mapping.Rule `json:"mapping,omitzero" bson:"mapping"`
+	// Mapping of no rules is shown as it was given.
+	Mapping SelectionRules `json:"mapping,omitzero" bson:"mapping,omitempty"`
 }
+
+// SelectionRules are the rules of one selection; nil where it was given none.
+type SelectionRules []mapping.Rule
+
+// IsZero keeps an empty list of rules, which was given, where nil is left out.
+func (r SelectionRules) IsZero() bool { return r == nil }
 
 // Header is a custom header of every request.
 type Header struct {
@@ -123,11 +129,17 @@ type Signing struct {
 type Retry struct {
 	// Schedule is "standard", "unidy" or "custom", the last with Delays such as "10s".
 	Schedule string `json:"schedule" bson:"schedule"`
-	// Delays of none is one attempt; nil is another schedule.
-	Delays []string `json:"delays,omitzero" bson:"delays"`
+	// Delays are the custom schedule's; nil is another schedule.
+	Delays RetryDelays `json:"delays,omitzero" bson:"delays,omitempty"`
 	// Gone is "stop" (410 closes the endpoint) or "retry" (410 is a failure like any other).
 	Gone string `json:"gone" bson:"gone"`
 }
+
+// RetryDelays are the waits before each further attempt; of none there is one attempt.
+type RetryDelays []string
+
+// IsZero keeps an empty list, which is a schedule, where nil is left out.
+func (d RetryDelays) IsZero() bool { return d == nil }
 
 // Quarantine is when a failing endpoint is left alone.
 type Quarantine struct {

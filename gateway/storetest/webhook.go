@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/unihook/unihook/gateway"
@@ -12,6 +13,7 @@ import (
 func webhookCases() []testCase {
 	return []testCase{
 		{"Webhook_IsKeptWhole", webhookKept},
+		{"NoDelaysAndNoRules_AreNotEmptyOnes", webhookAbsent},
 		{"OpenSecretsHealthAndWarnings_AreNotKept", webhookOpen},
 		{"Lists_AreEmptyAndNotNil", webhookEmpty},
 		{"Insert_OfATakenID", webhookTaken},
@@ -63,6 +65,25 @@ func webhookKept(f *fixture) {
 		list, err := f.WebhooksByID(f.ctx, []string{want.ID, "wh_unknown"})
 		f.ok(err)
 		f.same("by id", list, []gateway.Webhook{want})
+	}
+}
+
+// webhookAbsent holds a store to the difference between no list and an empty one, where it says something: what was
+// read is sent back, and delays, empty ones too, belong to one schedule alone.
+func webhookAbsent(f *fixture) {
+	w := webhook(acme, "wh_3")
+	w.Retry = gateway.Retry{Schedule: "custom", Delays: []string{}, Gone: "stop"}
+	f.ok(f.InsertWebhook(f.ctx, w))
+	one := webhook(acme, "wh_4")
+	one.Retry = gateway.Retry{Schedule: "standard", Gone: "stop"}
+	f.ok(f.InsertWebhook(f.ctx, one))
+	for _, want := range []gateway.Webhook{w, one} {
+		got, err := f.Webhook(f.ctx, gateway.Only(acme), want.ID)
+		f.ok(err)
+		f.same("no delays", got.Retry.Delays == nil, want.Retry.Delays == nil)
+		for i, s := range want.Events {
+			f.same("no rules of selection "+strconv.Itoa(i), got.Events[i].Mapping == nil, s.Mapping == nil)
+		}
 	}
 }
 
