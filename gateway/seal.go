@@ -33,6 +33,9 @@ var keysetPurpose = []byte("unihook keyset")
 // ciphertext is bound to its organisation, record, field and name, so that one that is copied elsewhere does not open.
 // It is safe for concurrent use.
 type Seals struct {
+	// LateSaves is how long a rotation waits for saves that were under way while it sealed webhooks anew; 0 is 12 s.
+	LateSaves time.Duration
+
 	store Keyring
 	wraps []tink.AEAD
 	clock func() time.Time

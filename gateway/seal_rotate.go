@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -20,13 +21,16 @@ const (
 	rotationPage = 100
 	// rotationPasses bounds the walks over all webhooks; one that finds nothing to do is the last.
 	rotationPasses = 20
+	// lateSaves is Seals.LateSaves where it is not set: a look-up of 2 s and two writes that the store may hold up for
+	// 5 s each.
+	lateSaves = 12 * time.Second
 )
 
 // tinkPrefix is where a ciphertext names its key: a version byte, then four bytes of key id end there.
 const tinkPrefix = 5
 
 // Rotate exchanges the key that seals: it adds one, waits until every process that runs has it, makes it primary, waits
-// again, seals every webhook anew and retires the old one. It can be interrupted anywhere and begun again: it goes on
+// again, seals every webhook anew, those too whose saves were under way, and retires the old one. It can be interrupted anywhere and begun again: it goes on
 // where it was. tell, which may be nil, is told of each step. Only one may run at a time; the second fails.
 func (s *Seals) Rotate(ctx context.Context, webhooks Webhooks, tell func(step string)) error {
 	if tell == nil {
@@ -58,6 +62,9 @@ func (s *Seals) rotate(ctx context.Context, webhooks Webhooks, tell func(step st
 		return err
 	}
 	if err := s.resealAll(ctx, webhooks, newest, tell); err != nil {
+		return err
+	}
+	if err := s.awaitSaves(ctx, webhooks, newest, tell); err != nil {
 		return err
 	}
 	if err := s.retire(ctx, newest); err != nil {
@@ -160,8 +167,38 @@ func (s *Seals) resealAll(ctx context.Context, webhooks Webhooks, key uint32, te
 		}
 		tell(fmt.Sprintf("%d webhooks are sealed anew", changed))
 	}
-	return errors.New("webhooks are still sealed with the old key: run the rotation again")
+	return errOldSeals
 }
+
+// awaitSaves gives saves the time to end that read a webhook, or sealed one, before it was sealed anew, and seals anew
+// what they wrote: once the old key is retired nobody can open that. Without a running process there are none.
+func (s *Seals) awaitSaves(ctx context.Context, webhooks Webhooks, key uint32, tell func(string)) error {
+	for range rotationPasses {
+		running, err := s.store.Processes(ctx, At(s.clock().Add(-rotationSeen)))
+		if err != nil {
+			return fmt.Errorf("listing the processes: %w", err)
+		}
+		if len(running) == 0 {
+			return nil
+		}
+		tell("waiting for saves that are under way")
+		if err := pause(ctx, cmp.Or(s.LateSaves, lateSaves)); err != nil {
+			return err
+		}
+		late, err := s.resealOnce(ctx, webhooks, key)
+		if err != nil {
+			return err
+		}
+		if late == 0 {
+			return nil
+		}
+		tell(fmt.Sprintf("%d webhooks that were being saved are sealed anew", late))
+	}
+	return errOldSeals
+}
+
+// errOldSeals keeps the old key.
+var errOldSeals = errors.New("webhooks are still sealed with the old key: run the rotation again")
 
 func (s *Seals) resealOnce(ctx context.Context, webhooks Webhooks, key uint32) (changed int, err error) {
 	after := ""

@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/unihook/unihook/gateway"
 	"github.com/unihook/unihook/gateway/sqlitestore"
@@ -90,6 +91,7 @@ func TestRotate_WaitsForEveryProcessAndReseals(t *testing.T) {
 		t.Fatal(err)
 	}
 	command, other := openSeals(t, b.store, make([]byte, 32)), openSeals(t, b.store, make([]byte, 32))
+	command.LateSaves = time.Millisecond
 	if err := other.Beat(t.Context(), "other", "worker"); err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +125,66 @@ func TestRotate_WaitsForEveryProcessAndReseals(t *testing.T) {
 	}
 	if _, err := other.Open(before.Sealed.Secret, "org_a", w.ID, "secret", ""); err == nil {
 		t.Error("the old key still opens")
+	}
+}
+
+// heldStore holds up the writing of a webhook that was sealed already.
+type heldStore struct {
+	gateway.Store
+	sealed, letGo chan struct{}
+}
+
+func (s *heldStore) ReplaceWebhook(ctx context.Context, w gateway.Webhook, was int64) error {
+	s.sealed <- struct{}{}
+	<-s.letGo
+	return s.Store.ReplaceWebhook(ctx, w, was)
+}
+
+// A save that was sealed with the old key and comes late would be lost with that key.
+func TestRotate_SaveUnderWay_StaysReadable(t *testing.T) {
+	held := &heldStore{sealed: make(chan struct{}), letGo: make(chan struct{})}
+	var process *gateway.Seals
+	b := openBench(t, func(o *gateway.Options) { held.Store, process = o.Store, o.Seals; o.Store = held })
+	a := b.organisation(t, "org_a")
+	w := b.create(t, a)
+	beat := func() {
+		if err := process.Beat(t.Context(), "process", "api"); err != nil {
+			t.Error(err)
+		}
+	}
+	beat()
+	saved := make(chan error)
+	go func() {
+		open, err := b.FindWebhook(t.Context(), a, w.ID)
+		if err == nil {
+			_, err = b.UpdateWebhook(t.Context(), a, open, body(gateway.WebhookInput{Name: gateway.Given("late")}), nil)
+		}
+		saved <- err
+	}()
+	<-held.sealed
+	command := openSeals(t, b.store, make([]byte, 32))
+	command.LateSaves = time.Millisecond
+	first := true
+	err := command.Rotate(t.Context(), b.store, func(step string) {
+		switch {
+		case strings.HasPrefix(step, "waiting for 1 "):
+			beat()
+		case strings.HasPrefix(step, "waiting for saves") && first:
+			first = false
+			close(held.letGo)
+			if err := <-saved; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.FindWebhook(t.Context(), a, w.ID); err != nil || got.Name != "late" {
+		t.Errorf("after the rotation: %q, %v", got.Name, err)
 	}
 }
 

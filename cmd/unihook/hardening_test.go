@@ -57,7 +57,7 @@ func TestKeysRotate_BesideRunningProcesses(t *testing.T) {
 			organise(d, "org_a", p.URL+"/t0ken")
 			checkWorks(t, d, p, "evt_before")
 			env := []string{"UNIHOOK_ENCRYPTION_KEY=" + testEncryptionKey}
-			if got := runWith(t, env, "keys", "rotate", "--data-dir", dir); got.status != 0 || !strings.Contains(got.out, "1 webhooks are sealed anew\nthe old key is retired\n") {
+			if got := runWith(t, env, "keys", "rotate", "--data-dir", dir); got.status != 0 || !strings.Contains(got.out, "1 webhooks are sealed anew\nwaiting for saves that are under way\nthe old key is retired\n") {
 				t.Fatalf("got %+v", got)
 			}
 			checkWorks(t, d, p, "evt_after")
