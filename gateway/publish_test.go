@@ -486,7 +486,7 @@ func TestPreview(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := `"webhook":{"id":"wh_example","name":"Example","organisation":"org_a","events":["payments/paiement.success"],"accounts":[],` +
+		want := `"webhook":{"id":"wh_example","name":"Example","organisation":"org_a","events":[{"product":"payments","type":"paiement.success"}],"accounts":[],` +
 			`"createdAt":"2026-05-18T10:32:14.000Z","updatedAt":"2026-05-18T10:32:14.000Z"}`
 		if !strings.Contains(p.Body, want) {
 			t.Errorf("got %s, want %s in it", p.Body, want)

@@ -90,15 +90,20 @@ func unifiedFacts(w Webhook) []byte {
 	if w.Payload != PayloadUnified {
 		return nil
 	}
-	events := make([]string, len(w.Events))
+	// As the webhook itself has them, but for their rules: those are not for the receiver.
+	type pair struct {
+		Product string `json:"product"`
+		Type    string `json:"type"`
+	}
+	events := make([]pair, len(w.Events))
 	for i, e := range w.Events {
-		events[i] = e.Product + "/" + e.Type
+		events[i] = pair{e.Product, e.Type}
 	}
 	text, err := json.Marshal(struct {
 		ID           string   `json:"id"`
 		Name         string   `json:"name"`
 		Organisation string   `json:"organisation"`
-		Events       []string `json:"events"`
+		Events       []pair   `json:"events"`
 		Accounts     []string `json:"accounts"`
 		CreatedAt    Time     `json:"createdAt"`
 		UpdatedAt    Time     `json:"updatedAt"`
