@@ -77,6 +77,13 @@ func (g *Gateway) fillAttempts(ctx context.Context, d *Delivery) error {
 	removed := err != nil || e.Erased
 	for i := range d.Attempts {
 		at := &d.Attempts[i]
+		// An attempt that never left has none, and one that nobody answered got none: both are shown as empty.
+		if at.RequestHeaders == nil {
+			at.RequestHeaders = map[string]string{}
+		}
+		if at.ResponseHeaders == nil {
+			at.ResponseHeaders = map[string]string{}
+		}
 		if whole, ok := urls[urlKey(d.Endpoint, at.URLNumber)]; ok {
 			at.URL = whole
 		}

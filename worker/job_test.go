@@ -228,6 +228,8 @@ func TestMapping_ThatCannotBeApplied_FailsThatOneAlone(t *testing.T) {
 	d := b.deliveries(gateway.DeliveryFilter{Event: "evt_deep"})[0]
 	if d.Status != gateway.Failed || d.Reason != gateway.BadMapping || len(d.Attempts) != 1 || d.Attempts[0].Failure != gateway.FailureMapping || d.Attempts[0].Error == "" {
 		t.Errorf("got %+v", d)
+	} else if a := d.Attempts[0]; a.RequestHeaders == nil || a.ResponseHeaders == nil {
+		t.Errorf("headers that never were are %v and %v, want none in a map", a.RequestHeaders, a.ResponseHeaders)
 	}
 	if times := r.times(); len(times) != 1 || times["evt_org_a_000001"] != 1 {
 		t.Errorf("the receiver got %v", times)
