@@ -159,7 +159,8 @@ func (in *intake) commit(list []*admission) {
 	ctx := context.Background()
 	events, deliveries, w := in.plan(ctx, list)
 	taken, err := in.g.Store.Accept(ctx, events, deliveries)
-	if err == nil {
+	stored := err == nil
+	if stored {
 		err = in.noteAccounts(ctx, events)
 	}
 	for i, a := range list {
@@ -167,7 +168,7 @@ func (in *intake) commit(list []*admission) {
 		a.taken = err == nil && taken[i]
 		close(a.done)
 	}
-	if err == nil {
+	if stored {
 		in.g.enqueue(ctx, w)
 	}
 }
@@ -177,7 +178,7 @@ func (in *intake) plan(ctx context.Context, list []*admission) ([]Event, []Deliv
 	now := in.g.Clock()
 	in.lastOrder = max(in.lastOrder+1, now.UnixMicro())
 	accepted := Time(in.lastOrder / 1000)
-	p := planner{ctx: ctx, accepted: accepted, spare: in.g.Queue.Behind() > behindAfter, in: in, work: work{map[string][]string{}, map[string]bool{}}}
+	p := planner{ctx: ctx, accepted: accepted, now: At(now), spare: in.g.Queue.Behind() > behindAfter, in: in, work: work{map[string][]string{}, map[string]bool{}}}
 	events := make([]Event, len(list))
 	for i, a := range list {
 		e := a.event
@@ -194,6 +195,7 @@ type planner struct {
 	ctx        context.Context
 	in         *intake
 	accepted   Time
+	now        Time // which is before accepted while a clock that was set back catches up
 	spare      bool
 	run        []int // of deliveries, those of the run that is being filled
 	deliveries []Delivery
@@ -209,20 +211,29 @@ func (p *planner) place(e *Event, a *admission) {
 		})
 		d.Test = a.test
 		e.Plan = append(e.Plan, Planned{d.ID, d.Endpoint, d.Webhook, d.WebhookRevision, d.Shape})
-		p.deliveries = append(p.deliveries, d)
-		at := &p.deliveries[len(p.deliveries)-1]
 		switch {
 		case a.test:
-			p.claim(len(p.deliveries) - 1)
-		case t.parked != "":
-			at.Place.Lane, at.Reason = LaneKey(t.endpoint, e.Order), t.parked
-			p.work.lanes[t.endpoint] = true
-		case p.spare:
-			at.Place.Turn = p.in.turn(p.ctx, e.Organisation, p.accepted)
+			p.add(d, "")
+		case t.parked == "" && p.spare:
+			d.Place.Turn = p.in.turn(p.ctx, e.Organisation, p.accepted)
+			p.deliveries = append(p.deliveries, d)
 		default:
-			p.claim(len(p.deliveries) - 1)
+			p.add(d, t.parked)
 		}
 	}
+}
+
+// add takes a delivery in: parked for the reason, where there is one, else claimed. Those that are parked must be born so:
+// of runs that are taken at once any may be the first to park.
+func (p *planner) add(d Delivery, parked Reason) {
+	if parked != "" {
+		d.Place.Lane, d.Reason = LaneKey(d.Endpoint, d.Order), parked
+		p.work.lanes[d.Endpoint] = true
+		p.deliveries = append(p.deliveries, d)
+		return
+	}
+	p.deliveries = append(p.deliveries, d)
+	p.claim(len(p.deliveries) - 1)
 }
 
 // claim adds a delivery to the run that is being filled.
@@ -238,11 +249,11 @@ func (p *planner) cut() {
 	if len(p.run) == 0 {
 		return
 	}
-	run := NewID(PrefixRun, p.accepted.Time())
+	run := NewID(PrefixRun, p.now.Time())
 	ids := make([]string, len(p.run))
 	for k, i := range p.run {
 		d := &p.deliveries[i]
-		d.Place = Place{Run: run, LookAt: p.accepted.Add(ClaimFor)}
+		d.Place = Place{Run: run, LookAt: p.now.Add(ClaimFor)}
 		ids[k] = d.ID
 	}
 	p.work.runs[run] = ids
@@ -298,16 +309,21 @@ func (in *intake) noteAccounts(ctx context.Context, events []Event) error {
 		if e.AcceptedAt.Sub(in.seen[key]) < accountNote {
 			continue
 		}
-		if len(in.seen) >= snapshotsKept {
-			clear(in.seen)
-		}
-		in.seen[key] = e.AcceptedAt
 		list = append(list, Account{Organisation: e.Organisation, ID: e.Account, LastEventAt: e.AcceptedAt, KnownSince: e.AcceptedAt})
 	}
 	if len(list) == 0 {
 		return nil
 	}
-	return in.g.Store.PutAccounts(ctx, list)
+	if err := in.g.Store.PutAccounts(ctx, list); err != nil {
+		return err
+	}
+	if len(in.seen) >= snapshotsKept {
+		clear(in.seen)
+	}
+	for _, a := range list {
+		in.seen[a.Organisation+"/"+a.ID] = a.LastEventAt
+	}
+	return nil
 }
 
 // enqueue tells the queue what to look at. Its errors are noted and no more: a run that the queue did not take is given

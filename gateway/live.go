@@ -184,6 +184,7 @@ func (g *Gateway) Live(ctx context.Context, ids []string) (map[string]*Live, err
 	if len(missing) == 0 {
 		return found, nil
 	}
+	readAt := g.Clock() // before the read: however long that takes, what it answers is as old
 	stored, err := g.Store.WebhooksByID(ctx, missing)
 	if err != nil {
 		return nil, fmt.Errorf("reading webhooks: %w", err)
@@ -193,7 +194,7 @@ func (g *Gateway) Live(ctx context.Context, ids []string) (map[string]*Live, err
 		return nil, err
 	}
 	for _, w := range stored {
-		l, err := g.lives.renew(w, hosts[w.Organisation])
+		l, err := g.lives.renew(w, hosts[w.Organisation], readAt)
 		if err != nil {
 			return nil, err
 		}
@@ -255,8 +256,7 @@ func (l *Live) age(now time.Time) time.Time {
 
 // renew takes a webhook as it is stored. What was built of the same revision is used again, unless a grace period has
 // ended since.
-func (c *lives) renew(stored Webhook, hosts []string) (*Live, error) {
-	now := c.g.Clock()
+func (c *lives) renew(stored Webhook, hosts []string, now time.Time) (*Live, error) {
 	c.mu.Lock()
 	old := c.by[stored.ID]
 	c.mu.Unlock()
@@ -291,5 +291,8 @@ func (c *lives) keep(l *Live) {
 	if len(c.by) >= livesKept {
 		clear(c.by)
 	}
-	c.by[l.Webhook.ID] = l
+	// A slow read may end after a later one.
+	if old, ok := c.by[l.Webhook.ID]; !ok || old.Webhook.Revision <= l.Webhook.Revision {
+		c.by[l.Webhook.ID] = l
+	}
 }

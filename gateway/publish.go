@@ -273,10 +273,13 @@ func (g *Gateway) complete(ctx context.Context, e Event) error {
 	if err != nil || len(lacking) == 0 {
 		return err
 	}
-	p := planner{accepted: g.now(), work: work{runs: map[string][]string{}}}
+	snap, err := g.snapshots.of(ctx, e.Organisation)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	p := planner{now: g.now(), work: work{map[string][]string{}, map[string]bool{}}}
 	for _, planned := range lacking {
-		p.deliveries = append(p.deliveries, newDelivery(e, planned))
-		p.claim(len(p.deliveries) - 1)
+		p.add(newDelivery(e, planned), snap.parkedFor(planned))
 	}
 	p.cut()
 	if err := g.Store.InsertDeliveries(ctx, p.deliveries); err != nil {
@@ -357,7 +360,7 @@ func (c *pendingCounts) estimate(ctx context.Context, organisation string, n int
 	known, ok := c.by[organisation]
 	if ok {
 		age := now.Sub(known.countedAt)
-		if age < recountAtBound || age < recountAfter && known.count+n <= c.g.MaxPending {
+		if age >= 0 && (age < recountAtBound || age < recountAfter && known.count+n <= c.g.MaxPending) {
 			defer c.mu.Unlock()
 			return known.count, nil
 		}

@@ -319,3 +319,17 @@ func (s *snapshot) parked(w *selector, endpoint string) Reason {
 		return ""
 	}
 }
+
+// parkedFor is parked for a delivery that was planned before. A nil snapshot, of an organisation that is no more, parks
+// nothing.
+func (s *snapshot) parkedFor(p Planned) Reason {
+	if s == nil {
+		return ""
+	}
+	for _, w := range s.webhooks {
+		if w.id == p.Webhook {
+			return s.parked(w, p.Endpoint)
+		}
+	}
+	return ""
+}
