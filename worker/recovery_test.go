@@ -182,9 +182,10 @@ func TestStop_CutsWhatDoesNotEndInTime_AndGivesItBack(t *testing.T) {
 func (b *bench) mark(queues ...*queue.Queue) {
 	b.t.Helper()
 	for _, q := range queues {
-		if _, err := q.Mark(b.t.Context()); err != nil {
-			b.t.Fatal(err)
-		}
+		b.insist(func() error {
+			_, err := q.Mark(b.t.Context())
+			return err
+		})
 	}
 }
 
@@ -228,16 +229,11 @@ func TestForgedTasks_DoNothing(t *testing.T) {
 	b.publish("org_a", 1)
 	b.settled()
 	d := b.deliveries(gateway.DeliveryFilter{})[0]
-	for _, err := range []error{
-		b.queue.EnqueueRun(t.Context(), "run_forged", []string{d.ID, "dlv_none"}),
-		b.queue.EnqueueLane(t.Context(), "ep_none"),
-		b.queue.EnqueueLane(t.Context(), w.Endpoints[0].ID),
-		b.queue.EnqueueJob(t.Context(), "job_none"),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	b.insist(func() error { return b.queue.EnqueueRun(t.Context(), "run_forged", []string{d.ID, "dlv_none"}) })
+	for _, endpoint := range []string{"ep_none", w.Endpoints[0].ID} {
+		b.insist(func() error { return b.queue.EnqueueLane(t.Context(), endpoint) })
 	}
+	b.insist(func() error { return b.queue.EnqueueJob(t.Context(), "job_none") })
 	b.publish("org_a", 2)
 	b.settled()
 	if got := len(r.ledger()); got != 2 {
@@ -346,9 +342,7 @@ func TestDoubledTask_WhileInFlight_SendsOnce(t *testing.T) {
 	r.next(t)
 	d := b.deliveries(gateway.DeliveryFilter{})[0]
 	for range 3 {
-		if err := b.queue.EnqueueRun(t.Context(), d.Place.Run, []string{d.ID}); err != nil {
-			t.Fatal(err)
-		}
+		b.insist(func() error { return b.queue.EnqueueRun(t.Context(), d.Place.Run, []string{d.ID}) })
 	}
 	b.publish("org_a", 2)
 	r.next(t)
