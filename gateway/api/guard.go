@@ -105,9 +105,15 @@ func (a *API) addressOf(c *fasthttp.RequestCtx) string {
 		forwarded = append(forwarded, strings.Split(string(header), ",")...)
 	}
 	for _, text := range slices.Backward(forwarded) {
-		from, err := netip.ParseAddr(strings.TrimSpace(text))
+		text = strings.TrimSpace(text)
+		from, err := netip.ParseAddr(text)
 		if err != nil {
-			break
+			// Some proxies write the port too.
+			with, err := netip.ParseAddrPort(text)
+			if err != nil {
+				break
+			}
+			from = with.Addr()
 		}
 		if peer = from.Unmap().WithZone(""); !a.trusted(peer) {
 			break
