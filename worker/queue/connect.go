@@ -65,6 +65,9 @@ func (t target) check() error {
 		if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.Unmap().IsLoopback() {
 			continue
 		}
+		if t.failover != nil && t.failover.SentinelPassword != "" {
+			return fmt.Errorf("the Redis behind the Sentinel at %s is off loopback and has no password: give it as password= in the URI's query; the one before the host is the Sentinel's own", a)
+		}
 		return fmt.Errorf("the Redis at %s is off loopback and has no password", a)
 	}
 	return nil

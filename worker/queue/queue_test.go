@@ -474,6 +474,7 @@ func TestOpen_URIs(t *testing.T) {
 		uri      string
 		insecure bool
 		opens    bool
+		says     string
 	}{
 		{uri: "redis://127.0.0.1:1", opens: true},
 		{uri: "redis://localhost:1/3", opens: true},
@@ -483,6 +484,8 @@ func TestOpen_URIs(t *testing.T) {
 		{uri: "redis://192.0.2.1:1", insecure: true, opens: true},
 		{uri: "redis-sentinel://127.0.0.1:1?master_name=main&addr=127.0.0.2:1", opens: true},
 		{uri: "redis-sentinel://127.0.0.1:1?master_name=main&addr=192.0.2.1:1"},
+		{uri: "redis-sentinel://:s3cret@192.0.2.1:1?master_name=main", says: "password= in the URI's query"},
+		{uri: "redis-sentinel://:s3cret@192.0.2.1:1?master_name=main&password=s3cret", opens: true},
 		{uri: "redis-cluster://127.0.0.1:1?addr=127.0.0.2:1", opens: true},
 		{uri: "http://127.0.0.1:1"},
 		{uri: "redis://:s3cret@[bad"},
@@ -494,6 +497,9 @@ func TestOpen_URIs(t *testing.T) {
 		q, err := queue.Open(ctx, queue.Options{URI: c.uri, Insecure: c.insecure})
 		if (err == nil) != c.opens {
 			t.Errorf("%s: %v", c.uri, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: got %v, want %q", c.uri, err, c.says)
 		}
 		if err != nil && strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: the error tells the password: %v", c.uri, err)
