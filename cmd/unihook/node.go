@@ -65,6 +65,12 @@ func openNode(ctx context.Context, s *settings, r role, listener net.Listener, l
 	if err := n.openEgress(ctx, listener); err != nil {
 		return nil, err
 	}
+	// Before the first secret is sealed: a rotation of keys waits for this process from now on, and one that was done
+	// since the keyset was read is taken up.
+	n.beatOnce(ctx)
+	if err := n.seals.Reload(ctx); err != nil {
+		return nil, err
+	}
 	return n, n.openGateway()
 }
 
@@ -279,14 +285,18 @@ func (n *node) beat(ctx context.Context) {
 	ticker := time.NewTicker(gateway.BeatEvery)
 	defer ticker.Stop()
 	for {
-		if err := n.seals.Beat(ctx, n.id, string(n.role)); err != nil && ctx.Err() == nil {
-			n.log.Warn("this process could not tell that it lives", "error", err)
-		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
+		n.beatOnce(ctx)
+	}
+}
+
+func (n *node) beatOnce(ctx context.Context) {
+	if err := n.seals.Beat(ctx, n.id, string(n.role)); err != nil && ctx.Err() == nil {
+		n.log.Warn("this process could not tell that it lives", "error", err)
 	}
 }
 
