@@ -36,8 +36,15 @@ func (g *Gateway) checkFilter(ctx context.Context, scope Scope, filter DeliveryF
 	return g.checkEndpoint(ctx, scope, filter.Endpoint)
 }
 
-// checkEndpoint looks for an endpoint among the scope's webhooks.
+// checkEndpoint looks for an endpoint among the scope's deliveries, which outlive it, and then among its webhooks.
 func (g *Gateway) checkEndpoint(ctx context.Context, scope Scope, id string) error {
+	had, _, err := g.Store.ListDeliveries(ctx, scope, DeliveryFilter{Endpoint: id}, Page{Limit: 1})
+	if err != nil {
+		return fmt.Errorf("looking for deliveries of endpoint %s: %w", id, err)
+	}
+	if len(had) > 0 {
+		return nil
+	}
 	page := Page{Limit: filterPage}
 	for {
 		list, next, err := g.Store.ListWebhooks(ctx, scope, page)
