@@ -262,10 +262,17 @@ func (b *bench) pending() (text string) {
 	return text
 }
 
-// settled waits until nothing is pending.
+// settled waits until nothing is pending, for as long as it becomes less.
 func (b *bench) settled() {
 	b.t.Helper()
-	b.eventually("nothing is pending", func() bool { return b.counts(gateway.DeliveryFilter{})[gateway.Pending] == 0 })
+	pending := func() int { return b.counts(gateway.DeliveryFilter{})[gateway.Pending] }
+	for left := pending(); left > 0; {
+		before := left
+		b.eventually("less is pending", func() bool {
+			left = pending()
+			return left < before
+		})
+	}
 }
 
 // received is one request at a receiver.
