@@ -26,13 +26,13 @@ func (p progress) reached(e AuditEntry) bool {
 // everReached is the progress of what has no revisions to go by.
 var everReached = progress{revision: math.MaxInt64}
 
-// progressOf looks at the entry's object.
-func (g *Gateway) progressOf(ctx context.Context, e AuditEntry) (p progress, err error) {
+// progressOf looks at the entry's object; oldest is the time of the oldest entry that the answer is for.
+func (g *Gateway) progressOf(ctx context.Context, e AuditEntry, oldest Time) (p progress, err error) {
 	switch {
 	case strings.HasPrefix(e.Object, PrefixWebhook) && e.Organisation != "":
-		p, err = g.webhookProgress(ctx, e)
+		p, err = g.webhookProgress(ctx, e, oldest)
 	case e.Object == e.Organisation && e.Object != "":
-		p, err = g.organisationProgress(ctx, e.Object)
+		p, err = g.organisationProgress(ctx, e.Object, oldest)
 	default:
 		return everReached, nil
 	}
@@ -40,7 +40,7 @@ func (g *Gateway) progressOf(ctx context.Context, e AuditEntry) (p progress, err
 }
 
 // webhookProgress counts on it that webhooks go with their organisation alone: of a deleted one there is a tombstone.
-func (g *Gateway) webhookProgress(ctx context.Context, e AuditEntry) (progress, error) {
+func (g *Gateway) webhookProgress(ctx context.Context, e AuditEntry, oldest Time) (progress, error) {
 	w, err := g.Store.Webhook(ctx, Only(e.Organisation), e.Object)
 	switch {
 	case err == nil:
@@ -55,22 +55,25 @@ func (g *Gateway) webhookProgress(ctx context.Context, e AuditEntry) (progress, 
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return progress{}, fmt.Errorf("reading organisation %s: %w", e.Organisation, err)
 	}
-	ended, err := g.erasedAt(ctx, e.Organisation, o.CreatedAt)
+	ended, err := g.erasedAt(ctx, e.Organisation, o.CreatedAt, oldest)
 	return progress{ended: ended}, err
 }
 
-func (g *Gateway) organisationProgress(ctx context.Context, id string) (progress, error) {
+func (g *Gateway) organisationProgress(ctx context.Context, id string, oldest Time) (progress, error) {
 	o, err := g.Store.Organisation(ctx, id)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return progress{}, fmt.Errorf("reading organisation %s: %w", id, err)
 	}
-	ended, err := g.erasedAt(ctx, id, o.CreatedAt)
+	ended, err := g.erasedAt(ctx, id, o.CreatedAt, oldest)
 	return progress{revision: o.Revision, began: o.CreatedAt, ended: ended}, err
 }
 
 // erasedAt is when the organisation that had the id before was erased; 0 for none. began is when the present one was
-// made, 0 where there is none: what was announced since then did not end it.
-func (g *Gateway) erasedAt(ctx context.Context, id string, began Time) (Time, error) {
+// made, 0 where there is none: what was announced since then did not end it. Where nothing is asked about from before, it is not looked for.
+func (g *Gateway) erasedAt(ctx context.Context, id string, began, oldest Time) (Time, error) {
+	if began != 0 && oldest >= began {
+		return 0, nil
+	}
 	filter := AuditFilter{Object: id, Action: actionOrganisationDeleted, Until: began}
 	list, _, err := g.Store.ListAudit(ctx, Only(id), filter, Page{Limit: 1})
 	if err != nil {

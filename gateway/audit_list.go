@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 )
 
-// takenBackPage bounds how many entries that take others back are read for one page: there are as many as races.
-const takenBackPage = 1000
+// takenBackPage is how many entries that take others back are read at once, takenBackPages how often for one page of
+// the audit: there are as many as races, and as refused replays, of which a customer can make many.
+const takenBackPage, takenBackPages = 1000, 50
 
 // AuditScopeFor is ScopeFor for the audit, which outlives its organisation: the operator reads that of an erased one too.
 func (g *Gateway) AuditScopeFor(ctx context.Context, a Actor, named string) (Scope, error) {
@@ -41,11 +44,12 @@ func (g *Gateway) ListAudit(ctx context.Context, a Actor, scope Scope, filter Au
 	if err != nil {
 		return nil, "", err
 	}
+	oldest := slices.MinFunc(list, func(a, b AuditEntry) int { return cmp.Compare(a.At, b.At) }).At
 	known := map[string]progress{}
 	for i := range list {
 		e := &list[i]
 		if _, ok := known[e.Object]; !ok && e.Revision != 0 {
-			if known[e.Object], err = g.progressOf(ctx, *e); err != nil {
+			if known[e.Object], err = g.progressOf(ctx, *e, oldest); err != nil {
 				return nil, "", err
 			}
 		}
@@ -59,14 +63,19 @@ func (g *Gateway) ListAudit(ctx context.Context, a Actor, scope Scope, filter Au
 
 // takenBackSince are the ids of entries that later ones take back; at is when the oldest of interest was written.
 func (g *Gateway) takenBackSince(ctx context.Context, scope Scope, at Time) (map[string]bool, error) {
-	filter := AuditFilter{Action: ActionNotApplied, Since: at}
-	list, _, err := g.Store.ListAudit(ctx, scope, filter, Page{Limit: takenBackPage})
-	if err != nil {
-		return nil, away(fmt.Errorf("reading what was taken back: %w", err))
-	}
-	back := make(map[string]bool, len(list))
-	for _, e := range list {
-		back[takenBack(e)] = true
+	filter, page := AuditFilter{Action: ActionNotApplied, Since: at}, Page{Limit: takenBackPage}
+	back := map[string]bool{}
+	for range takenBackPages {
+		list, next, err := g.Store.ListAudit(ctx, scope, filter, page)
+		if err != nil {
+			return nil, away(fmt.Errorf("reading what was taken back: %w", err))
+		}
+		for _, e := range list {
+			back[takenBack(e)] = true
+		}
+		if page.After = next; next == "" {
+			break
+		}
 	}
 	return back, nil
 }

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -182,6 +183,15 @@ func TestAudit_AChangeThatNeverCameIsShownSo(t *testing.T) {
 	b.mustPatch(t, a, w.ID, gateway.WebhookInput{})
 	if !lost() {
 		t.Error("after another change made the revision it is shown as applied")
+	}
+	for i := range 1100 {
+		back := gateway.AuditEntry{ID: fmt.Sprintf("aud_%d", i), Organisation: "org_a", At: gateway.At(b.clock.now()), Action: gateway.ActionNotApplied, Object: "wh_x"}
+		if _, err := b.store.AppendAudit(t.Context(), back); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !lost() {
+		t.Error("after many others were taken back it is shown as applied")
 	}
 }
 
