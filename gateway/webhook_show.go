@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -68,7 +69,7 @@ func (g *Gateway) ShowWebhook(ctx context.Context, a Actor, w Webhook) (Webhook,
 	return g.answerWebhook(ctx, w, secretShown)
 }
 
-// ListWebhooks lists webhooks as people see them, newest first, without signing secrets and warnings.
+// ListWebhooks lists webhooks as people see them, newest first, without signing secrets.
 func (g *Gateway) ListWebhooks(ctx context.Context, a Actor, scope Scope, page Page) ([]Webhook, string, error) {
 	if err := a.May(ActConfigure); err != nil {
 		return nil, "", err
@@ -77,24 +78,51 @@ func (g *Gateway) ListWebhooks(ctx context.Context, a Actor, scope Scope, page P
 	if err != nil {
 		return nil, "", away(fmt.Errorf("listing webhooks: %w", err))
 	}
+	known, err := g.accountsOf(ctx, list)
+	if err != nil {
+		return nil, "", err
+	}
 	for i := range list {
 		open, err := g.openWebhook(ctx, list[i])
 		if err != nil {
 			return nil, "", err
 		}
 		list[i] = open.public(secretHidden, g.now())
+		list[i].Warnings = open.warnings(known[open.Organisation])
 	}
 	return list, next, g.joinHealth(ctx, list)
 }
 
+// accountsOf finds those of the accounts that the webhooks name which are known, by organisation and id.
+func (g *Gateway) accountsOf(ctx context.Context, list []Webhook) (map[string]map[string]Account, error) {
+	named := map[string][]string{}
+	for _, w := range list {
+		named[w.Organisation] = append(named[w.Organisation], w.Accounts...)
+	}
+	known := make(map[string]map[string]Account, len(named))
+	for organisation, ids := range named {
+		slices.Sort(ids)
+		known[organisation] = map[string]Account{}
+		// One read has as many ids as one webhook may name.
+		for page := range slices.Chunk(slices.Compact(ids), maxAccounts) {
+			found, err := g.knownAccounts(ctx, organisation, page)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(known[organisation], found)
+		}
+	}
+	return known, nil
+}
+
 // answerWebhook is an open webhook as people see it.
 func (g *Gateway) answerWebhook(ctx context.Context, w Webhook, secret reveal) (Webhook, error) {
-	warnings, err := g.warnings(ctx, w)
+	known, err := g.knownAccounts(ctx, w.Organisation, w.Accounts)
 	if err != nil {
 		return Webhook{}, err
 	}
 	list := []Webhook{w.public(secret, g.now())}
-	list[0].Warnings = warnings
+	list[0].Warnings = w.warnings(known)
 	return list[0], g.joinHealth(ctx, list)
 }
 
@@ -150,13 +178,9 @@ func (g *Gateway) joinHealth(ctx context.Context, list []Webhook) error {
 	return nil
 }
 
-// warnings says what is allowed and probably not meant.
-func (g *Gateway) warnings(ctx context.Context, w Webhook) ([]Warning, error) {
+// warnings says what is allowed and probably not meant of an open webhook; known are the accounts that are known.
+func (w Webhook) warnings(known map[string]Account) []Warning {
 	list := []Warning{}
-	known, err := g.knownAccounts(ctx, w.Organisation, w.Accounts)
-	if err != nil {
-		return nil, err
-	}
 	for i, id := range w.Accounts {
 		if _, ok := known[id]; !ok {
 			list = append(list, Warning{"/accounts/" + strconv.Itoa(i), "account_unknown", fmt.Sprintf("no account %q is known yet", id)})
@@ -173,5 +197,5 @@ func (g *Gateway) warnings(ctx context.Context, w Webhook) ([]Warning, error) {
 			list = append(list, Warning{"/signing/secret", "secret_weak", weak})
 		}
 	}
-	return list, nil
+	return list
 }

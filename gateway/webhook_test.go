@@ -487,3 +487,35 @@ func TestDuplicateWebhook(t *testing.T) {
 		t.Errorf("keeping a value that is not there: got %v", err)
 	}
 }
+
+// A list has what reading each webhook has, its warnings too: accounts are known or not in each organisation for itself.
+func TestListWebhooks_ShowsWhatAReadShows(t *testing.T) {
+	b := openBench(t)
+	a, other := b.organisation(t, "org_a"), b.organisation(t, "org_b")
+	if _, err := b.PutAccount(t.Context(), a, "acc_1", body(gateway.AccountInput{Name: gateway.Given("One")})); err != nil {
+		t.Fatal(err)
+	}
+	named := func(in *gateway.WebhookInput) {
+		in.Accounts = gateway.Given([]string{"acc_2", "acc_1"})
+		in.Headers = gateway.Given([]gateway.HeaderInput{{Name: gateway.Given("X-Token"), Value: gateway.Given("hush")}})
+	}
+	first, second := b.create(t, a, named), b.create(t, other, named)
+	twin, err := b.DuplicateWebhook(t.Context(), a, mustFind(t, b, a, first.ID), body(gateway.DuplicateInput{Endpoints: endpoints("https://two.example.com/")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, _, err := b.ListWebhooks(t.Context(), operator, gateway.Everyone(), gateway.Page{Limit: 10})
+	if err != nil || len(list) != 3 {
+		t.Fatalf("got %d webhooks, %v", len(list), err)
+	}
+	warned := map[string]int{first.ID: 1, second.ID: 2, twin.ID: 2}
+	for _, got := range list {
+		want, err := b.ShowWebhook(t.Context(), operator, mustFind(t, b, operator, got.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(got.Warnings) != warned[got.ID] {
+			t.Errorf("%d warnings, want %d; against a read (-want +got):\n%s", len(got.Warnings), warned[got.ID], diff)
+		}
+	}
+}
