@@ -222,6 +222,9 @@ func (l *lane) look(ctx context.Context) (gateway.EndpointState, error) {
 		l.pace = pace{}
 		l.again()
 	}
+	if was.ordered != l.mode.ordered {
+		l.again() // what its failures have to do with the others is another thing now
+	}
 	if l.limited.rate != l.mode.rate {
 		l.limited.rate = l.mode.rate
 	}
@@ -399,8 +402,8 @@ func (l *lane) fill(ctx context.Context) error {
 			heads = append(heads, d)
 		}
 	}
-	if len(heads) == 0 {
-		return nil
+	if heads, err = l.withoutLater(ctx, heads); err != nil || len(heads) == 0 {
+		return err
 	}
 	if l.events, err = l.w.events(ctx, heads); err != nil {
 		return err
@@ -414,6 +417,30 @@ func (l *lane) fill(ctx context.Context) error {
 		return err
 	}
 	return l.measure(ctx)
+}
+
+// withoutLater takes the heads that wait for their next attempts out of the lane of a webhook that is not ordered any
+// more: there each has its own time, and holds up nobody.
+func (l *lane) withoutLater(ctx context.Context, heads []gateway.Delivery) ([]gateway.Delivery, error) {
+	if l.mode.kind != flowing || l.mode.ordered {
+		return heads, nil
+	}
+	var left []gateway.Delivery
+	var later []gateway.Result
+	for _, d := range heads {
+		if d.Reason != gateway.Retrying || d.NextAttemptAt <= l.w.now() {
+			left = append(left, d)
+			continue
+		}
+		later = append(later, gateway.Result{
+			Delivery: d.ID, Status: gateway.Pending, Reason: d.Reason, NextAttemptAt: d.NextAttemptAt, Failures: d.Failures,
+		})
+		l.w.feeder.due.expect(d.NextAttemptAt, l.w.now())
+	}
+	if len(later) == 0 {
+		return left, nil
+	}
+	return left, l.w.store.Record(ctx, later)
 }
 
 // drain begins one when what waits was held back for another reason than its own endpoint's order, rate or slots. It is

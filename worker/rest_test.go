@@ -87,3 +87,24 @@ func TestOrdered_AHeadThatIsFinishedOtherwise_LetsTheNextGo(t *testing.T) {
 		})
 	}
 }
+
+func TestOrdered_NoMore_AFailureWaitsForItsTimeAndHoldsNobody(t *testing.T) {
+	b := open(t)
+	r := receive(t, status(500))
+	b.organisation("org_a")
+	w := b.webhook("org_a", all(ordered, retries("1h"), quarantine(0, "1m")), r.URL)
+	b.run()
+	b.publish("org_a", 0)
+	b.publish("org_a", 1)
+	r.next(t)
+	b.resting(w.Endpoints[0].ID)
+	before := b.deliveries(gateway.DeliveryFilter{Event: "evt_org_a_000000"})[0]
+	r.answers(nil)
+	b.patch(w, gateway.WebhookInput{Ordered: gateway.Given(false)})
+	b.eventually("the later one is delivered", func() bool { return b.counts(gateway.DeliveryFilter{})[gateway.Delivered] == 1 })
+	b.eventually("the lane is left", func() bool { return !b.state(w.Endpoints[0].ID).InLane })
+	d := b.deliveries(gateway.DeliveryFilter{Event: "evt_org_a_000000"})[0]
+	if len(d.Attempts) != 1 || d.NextAttemptAt != before.NextAttemptAt || d.Place.LookAt != before.NextAttemptAt || d.Failures != 1 {
+		t.Errorf("the failed one is at %+v, %d attempts, next %v; it was due %v", d.Place, len(d.Attempts), d.NextAttemptAt, before.NextAttemptAt)
+	}
+}
