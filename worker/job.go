@@ -94,10 +94,39 @@ func (w *Worker) doJob(ctx context.Context, j gateway.Job) {
 	}
 	if err != nil {
 		w.log.Warn("a job was not done; it is done again", "job", j.ID, "error", err)
-		if err := w.postpone(ctx, j, 2*time.Second); err != nil {
-			w.log.Warn("a job was not given back; its lease ends by itself", "job", j.ID, "error", err)
+		w.putJobBack(ctx, j.ID)
+	}
+}
+
+// What putJobBack waits between its tries, and how many it makes: for as long as nobody else takes the job.
+const (
+	jobBackAfter = 2 * time.Second
+	jobBackTries = int(jobLease / 3 / jobBackAfter)
+)
+
+// putJobBack ends the lease of a job that was not done, after a pause, and when the store is there again.
+func (w *Worker) putJobBack(ctx context.Context, id string) {
+	var err error
+	for range jobBackTries {
+		select {
+		case <-time.After(jobBackAfter):
+		case <-w.stop:
+		}
+		var j gateway.Job // as it is stored: its lease may have been renewed
+		if j, err = w.store.Job(ctx, id); err == nil {
+			if j.Owner != w.opts.ID {
+				return
+			}
+			err = w.postpone(ctx, j, 0)
+		}
+		if err == nil || errors.Is(err, gateway.ErrNotFound) {
+			return
+		}
+		if w.stopping() {
+			break
 		}
 	}
+	w.log.Warn("a job was not given back; its lease ends by itself", "job", id, "error", err)
 }
 
 // retryByHand makes one attempt of a delivery now, in any state, past schedule and quarantine.
@@ -112,6 +141,13 @@ func (w *Worker) retryByHand(ctx context.Context, j gateway.Job) error {
 			return err
 		}
 		return w.store.DeleteJob(ctx, j.ID)
+	}
+	if busy, err := w.busyElsewhere(ctx, s.delivery); busy || err != nil {
+		w.flights.release(j.Ref)
+		if err != nil {
+			return err
+		}
+		return w.postpone(ctx, j, jobAgain+time.Duration(w.opts.Random()*float64(jobAgain)))
 	}
 	if !w.manual.take(s.delivery.Endpoint) {
 		w.flights.release(j.Ref)
@@ -154,6 +190,26 @@ func (w *Worker) manualShot(ctx context.Context, j gateway.Job) (s shot, ok bool
 	}
 	endpoint, ok := live.Endpoint(d.Endpoint)
 	return shot{delivery: d, event: event, live: live, endpoint: endpoint, trigger: gateway.ByManual}, ok, nil
+}
+
+// busyElsewhere tells that another process is, or may be, at the delivery: it has it in a run, or owns the lane. Either
+// is over soon, or the job comes to that process.
+func (w *Worker) busyElsewhere(ctx context.Context, d gateway.Delivery) (bool, error) {
+	now := w.now()
+	switch {
+	case d.Status != gateway.Pending:
+		return false, nil
+	case d.Place.Run != "":
+		return d.Place.LookAt > now && d.Place.LookAt <= now.Add(2*gateway.ClaimFor), nil
+	case d.Place.Lane == "":
+		return false, nil
+	}
+	known, err := w.states.fresh(ctx, []string{d.Endpoint})
+	if err != nil {
+		return false, err
+	}
+	s := known[d.Endpoint]
+	return isOwned(s, now) && s.Owner != w.opts.ID, nil
 }
 
 // erase removes what an organisation has, all but its audit.
