@@ -239,7 +239,8 @@ func (w *Worker) sweep(ctx context.Context) error {
 	}
 	now := w.now()
 	for _, id := range ids {
-		if s := known[id]; !isOwned(s, now) && (s.TurnAt == 0 || s.TurnAt < now) && s.GoneAt == 0 {
+		// Of one that has an owner the turn is the end of a lease that is over, or was made before the clock was set back.
+		if s := known[id]; !isOwned(s, now) && (s.Owner != "" || s.TurnAt < now) {
 			w.takeLane(ctx, id)
 		}
 	}

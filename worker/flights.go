@@ -55,6 +55,15 @@ func (f *flights) renewed(id, run string, until gateway.Time) {
 	}
 }
 
+// drop releases a delivery, and answers the run that it was claimed for: nobody can claim it for another in between.
+func (f *flights) drop(id string) (run string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	run = f.by[id].run
+	delete(f.by, id)
+	return run
+}
+
 // runOf is the run that a reserved delivery is claimed for; empty for none.
 func (f *flights) runOf(id string) string {
 	f.mu.Lock()
@@ -83,13 +92,13 @@ func (f *flights) count() int {
 	return len(f.by)
 }
 
-// ending lists the deliveries, by run, whose claims end before the time given.
-func (f *flights) ending(before gateway.Time) map[string][]string {
+// ending lists the deliveries, by run, whose claims are to be renewed.
+func (f *flights) ending(now gateway.Time) map[string][]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var runs map[string][]string
 	for id, held := range f.by {
-		if held.run == "" || held.until >= before {
+		if held.run == "" || !isDue(held.until, now) {
 			continue
 		}
 		if runs == nil {

@@ -110,10 +110,16 @@ func (l *lane) renewed(s gateway.EndpointState, owner string) {
 	l.until = s.OwnerUntil
 }
 
-func (l *lane) endsBefore(t gateway.Time) bool {
+// wantsRenewal tells that the lease ends soon, or later than any lease made now: then the clock was set back.
+func (l *lane) wantsRenewal(now gateway.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.lost && l.until < t
+	return !l.lost && isDue(l.until, now)
+}
+
+// isDue tells that a claim or a lease that ends at until is to be renewed.
+func isDue(until, now gateway.Time) bool {
+	return until < now.Add(renewAhead) || until > now.Add(2*gateway.ClaimFor)
 }
 
 // renewEvery is how often claims and leases are looked at; those that end within renewAhead are renewed.
@@ -131,7 +137,7 @@ func (w *Worker) renewOnce(ctx context.Context) error {
 
 func (w *Worker) renewRuns(ctx context.Context, now gateway.Time) error {
 	until := now.Add(gateway.ClaimFor)
-	for run, ids := range w.flights.ending(now.Add(renewAhead)) {
+	for run, ids := range w.flights.ending(now) {
 		if err := w.store.RenewRun(ctx, run, ids, until); err != nil {
 			return fmt.Errorf("renewing claims: %w", err)
 		}
@@ -146,7 +152,7 @@ func (w *Worker) renewLanes(ctx context.Context, now gateway.Time) error {
 	byID := map[string]*lane{}
 	var changes []change
 	for _, l := range w.lanes.all() {
-		if !l.endsBefore(now.Add(renewAhead)) {
+		if !l.wantsRenewal(now) {
 			continue
 		}
 		byID[l.endpoint] = l

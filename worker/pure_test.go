@@ -273,3 +273,26 @@ func TestTrimRune(t *testing.T) {
 		}
 	}
 }
+
+func TestRenewal_AlsoOfWhatWasDatedBeforeTheClockWasSetBack(t *testing.T) {
+	const now = gateway.Time(1_800_000_000_000)
+	for name, c := range map[string]struct {
+		until gateway.Time
+		want  bool
+	}{
+		"fresh":                  {now.Add(gateway.ClaimFor), false},
+		"ends soon":              {now.Add(renewAhead - time.Second), true},
+		"has ended":              {now.Add(-time.Second), true},
+		"from before a set-back": {now.Add(time.Hour), true},
+	} {
+		f := newFlights()
+		f.reserve("run_1", []string{"dlv_1"})
+		f.claimed("dlv_1", "run_1", c.until)
+		if got := len(f.ending(now)) == 1; got != c.want {
+			t.Errorf("a claim that %s: to be renewed is %v", name, got)
+		}
+		if got := (&lane{until: c.until}).wantsRenewal(now); got != c.want {
+			t.Errorf("a lease that %s: to be renewed is %v", name, got)
+		}
+	}
+}

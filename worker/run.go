@@ -105,10 +105,9 @@ func (r *runTaken) adopt(ctx context.Context, ids []string) (mine []string) {
 func (r *runTaken) letGo(ctx context.Context) {
 	others := map[string][]string{}
 	for id := range r.held {
-		if run := r.w.flights.runOf(id); run != r.run {
+		if run := r.w.flights.drop(id); run != r.run {
 			others[run] = append(others[run], id)
 		}
-		r.w.flights.release(id)
 	}
 	for run, ids := range others {
 		r.w.takeRun(ctx, run, ids)
@@ -160,7 +159,7 @@ func (r *runTaken) claimed(ctx context.Context, ids []string) ([]gateway.Deliver
 		return nil, err
 	}
 	now := r.w.now()
-	if first < now.Add(gateway.ClaimFor/2) {
+	if isDue(first, now) {
 		if err := r.w.store.RenewRun(ctx, r.run, ids, now.Add(gateway.ClaimFor)); err != nil {
 			return nil, fmt.Errorf("renewing a claim: %w", err)
 		}
