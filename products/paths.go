@@ -31,30 +31,23 @@ func (e EventType) HasPath(keys []string) bool {
 	return true
 }
 
-// Required reports whether the schema demands the property at this path of data, and each one that it lies in: taking it
-// away makes data that its readers do not expect. The elements of an array need not be there, but what each element must
-// have is required. A value that may be null instead of an object counts as the object. It errs on the side of false where
-// only some branches of an anyOf or oneOf demand the property. No keys are data itself, which is required.
+// Required reports whether the schema demands the property at this path of data of whatever it lies in: taking it away
+// makes data that its readers do not expect. What it lies in need not be there itself, be it an optional object or an
+// element of an array. A value that may be null instead of an object counts as the object. It errs on the side of false
+// where only some branches of an anyOf or oneOf demand the property. No keys are data itself, which is required.
 func (e EventType) Required(keys []string) bool {
 	if e.compiled == nil {
 		return false
 	}
-	at := []*jsonschema.Schema{e.compiled}
-	for i, key := range keys {
-		demanded := slices.ContainsFunc(at, func(s *jsonschema.Schema) bool { return newLens(object, certain).demands(s, key) })
-		last := i == len(keys)-1
-		switch {
-		case demanded && last:
-			return true
-		case demanded:
-			at, _ = newLens(object, certain).properties(at, key)
-		case isElement(key) && !last:
-			at, _ = newLens(array, certain).elements(at, key)
-		default:
-			return false
-		}
+	if len(keys) == 0 {
+		return true
 	}
-	return len(keys) == 0
+	at := []*jsonschema.Schema{e.compiled}
+	for _, key := range keys[:len(keys)-1] {
+		at, _ = step(at, key, certain)
+	}
+	key := keys[len(keys)-1]
+	return slices.ContainsFunc(at, func(s *jsonschema.Schema) bool { return newLens(object, certain).demands(s, key) })
 }
 
 // isElement reports whether a path's key may lead to elements of an array.

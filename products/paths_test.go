@@ -72,9 +72,9 @@ func TestEventType_Required(t *testing.T) {
 		name, schema, example string
 		yes, no               string // paths, by spaces
 	}{
-		{"all the way up", `{"required":["a"],"properties":{"a":{"required":["b"],"properties":{"b":{},"c":{}}},"o":{"required":["b"],"properties":{"b":{}}}}}`, `{"a":0}`, "a a.b", "a.c o o.b z"},
+		{"of its parent, which may be optional", `{"required":["a"],"properties":{"a":{"required":["b"],"properties":{"b":{},"c":{}}},"o":{"required":["b"],"properties":{"b":{"properties":{"c":{}}}}}}}`, `{"a":0}`, "a a.b o.b", "a.c o o.b.c z z.b"},
 		{"what is required need not be listed", `{"required":["a"]}`, `{"a":0}`, "a", "b a.b"},
-		{"in elements of an array", `{"required":["a"],"properties":{"a":{"type":"array","items":{"required":["b"],"properties":{"b":{},"c":{}}}}}}`, `{"a":[]}`, "a a.#.b a.0.b a.*.b", "a.# a.0 a.#.c"},
+		{"in elements of an array", `{"required":["a"],"properties":{"a":{"type":"array","items":{"required":["b"],"properties":{"b":{},"c":{}}}},"o":{"items":{"required":["b"]}}}}`, `{"a":[]}`, "a a.#.b a.0.b a.*.b o.#.b", "a.# a.0 a.#.c o"},
 		{"a number may be a key", `{"required":["0"],"properties":{"0":{"required":["b"],"properties":{"b":{}}}}}`, `{"0":0}`, "0 0.b", "1"},
 		{"allOf and $ref", `{"allOf":[{"required":["a"]}],"$ref":"#/$defs/d","$defs":{"d":{"required":["b"],"properties":{"b":{"required":["c"]}}}}}`, `{"a":0,"b":0}`, "a b b.c", "c"},
 		{"every branch must demand it", `{"oneOf":[{"required":["k","a"]},{"required":["k","b"]}]}`, `{"k":0,"a":0}`, "k", "a b"},
