@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -87,9 +86,7 @@ type API struct {
 
 	panics    atomic.Int64
 	readiness readiness
-	// large has, by the *fasthttp.RequestHeader of a request whose body is being read, what it is refused with should
-	// the body be too large. fasthttp reuses headers, so it never has more than there are connections.
-	large sync.Map
+	large     refusals
 	// base ends when the grace of Serve is over: what still runs then is given up.
 	base context.Context
 	stop context.CancelFunc
@@ -158,7 +155,7 @@ func (a *API) newApp() *fiber.App {
 
 // guarded refuses what no route should see: ambiguous framing, and methods that Fiber does not know.
 func (a *API) guarded(fc *fasthttp.RequestCtx, next fasthttp.RequestHandler) {
-	a.large.Delete(&fc.Request.Header)
+	a.large.take(&fc.Request.Header)
 	var err error
 	if wrong := framing(&fc.Request.Header); wrong != "" {
 		fc.SetConnectionClose()
@@ -190,10 +187,11 @@ func (a *API) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	}
 	limit, err := a.judge(h)
 	if err != nil {
-		a.large.Store(h, err)
+		a.large.keep(h, err, time.Now())
 		return fasthttp.RequestConfig{MaxRequestBodySize: smallBody}
 	}
-	a.large.Store(h, &refusal{status: fiber.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body has at most %d bytes here", limit)})
+	tooLarge := &refusal{status: fiber.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body has at most %d bytes here", limit)}
+	a.large.keep(h, tooLarge, time.Now())
 	return fasthttp.RequestConfig{MaxRequestBodySize: limit, ReadTimeout: bodyTimeout}
 }
 
@@ -233,15 +231,14 @@ func batchBody(*API) int { return maxBatchBody }
 // unreadable answers a request whose head or body could not be read. Its connection is closed.
 func (a *API) unreadable(fc *fasthttp.RequestCtx, err error) {
 	linger(fc.Conn())
+	tooLarge := a.large.take(&fc.Request.Header)
 	var (
 		small   *fasthttp.ErrSmallBuffer
 		network net.Error
 	)
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		refused, _ := a.large.LoadAndDelete(&fc.Request.Header)
-		wrong, _ := refused.(error)
-		a.refuse(fc, wrong)
+		a.refuse(fc, tooLarge)
 	case errors.As(err, &small):
 		a.refuse(fc, &refusal{status: fiber.StatusRequestHeaderFieldsTooLarge, detail: fmt.Sprintf("the request line and the headers have at most %d bytes", maxHead)})
 	case errors.As(err, &network) && network.Timeout():
