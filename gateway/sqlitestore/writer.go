@@ -204,32 +204,43 @@ func (w *writer) begin() error {
 			return fmt.Errorf("connecting to the database: %w", err)
 		}
 		w.tx = &tx{conn: conn, prepared: map[string]*sql.Stmt{}}
-		w.impatient = false
+		if _, err := w.tx.conn.ExecContext(context.Background(), lockPause); err != nil {
+			w.drop()
+			return fmt.Errorf("preparing the connection that writes: %w", err)
+		}
 	}
-	_, err := w.tx.exec("BEGIN IMMEDIATE")
+	err := w.lock()
 	if err == nil {
-		return w.wait(false)
+		w.impatient = false
+		return nil
 	}
-	if !busy(err) {
-		w.drop()
-	} else if waitErr := w.wait(true); waitErr != nil {
+	w.impatient = busy(err)
+	if !w.impatient {
 		w.drop()
 	}
 	return fmt.Errorf("beginning a transaction: %w", err)
 }
 
-// wait sets how long the next transaction waits for another process.
-func (w *writer) wait(impatient bool) error {
-	if w.impatient == impatient {
-		return nil
+// SQLite's own waits for another process's lock grow to 100 ms, and whoever looks so seldom may never meet the moment
+// between two commits of a process that writes all the time. So it answers at once, and is asked again after lockAgain.
+const (
+	lockPause = "PRAGMA busy_timeout = 0"
+	lockAgain = 500 * time.Microsecond
+)
+
+// lock takes the lock of the database, as soon as no other process has it.
+func (w *writer) lock() error {
+	patience := w.busyTimeout
+	if w.impatient {
+		patience = min(impatience, patience)
 	}
-	timeout := w.busyTimeout
-	if impatient {
-		timeout = min(impatience, timeout)
+	for end := time.Now().Add(patience); ; {
+		_, err := w.tx.exec("BEGIN IMMEDIATE")
+		if !busy(err) || time.Now().After(end) {
+			return err
+		}
+		time.Sleep(lockAgain)
 	}
-	_, err := w.tx.conn.ExecContext(context.Background(), fmt.Sprintf("PRAGMA busy_timeout = %d", timeout.Milliseconds()))
-	w.impatient = impatient
-	return err
 }
 
 // runOne runs an operation. What it answers is the end of the whole transaction; its own failure is undone and kept in
