@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // goneReason is the statusReason of a webhook whose last open endpoint answered 410.
@@ -44,6 +45,20 @@ func (g *Gateway) closeOnce(ctx context.Context, id string) error {
 	return g.change(ctx, system, entry, func() error { return g.Store.ReplaceWebhook(ctx, w, was) })
 }
 
+// reopened is a webhook that closed with its last endpoint, as a save leaves it that says nothing of its status: it is
+// active again where the save ends that an endpoint is gone, or brings another one.
+func (g *Gateway) reopened(ctx context.Context, w Webhook) (Webhook, error) {
+	ids := slices.Collect(w.endpointIDs())
+	states, err := g.Store.EndpointStates(ctx, ids)
+	if err != nil {
+		return Webhook{}, away(fmt.Errorf("reading the endpoints of %s: %w", w.ID, err))
+	}
+	if mayReset(states, g.now()) || countGone(states) < len(ids) {
+		w.Status, w.StatusReason = Active, ""
+	}
+	return w, nil
+}
+
 func (g *Gateway) hasOpenEndpoint(ctx context.Context, w Webhook) (bool, error) {
 	ids := make([]string, len(w.Endpoints))
 	for i, e := range w.Endpoints {
@@ -53,11 +68,14 @@ func (g *Gateway) hasOpenEndpoint(ctx context.Context, w Webhook) (bool, error) 
 	if err != nil {
 		return false, fmt.Errorf("reading the endpoints of %s: %w", w.ID, err)
 	}
-	gone := 0
+	return countGone(states) < len(ids), nil
+}
+
+func countGone(states []EndpointState) (gone int) {
 	for _, s := range states {
 		if s.GoneAt != 0 {
 			gone++
 		}
 	}
-	return gone < len(ids), nil
+	return gone
 }

@@ -86,9 +86,14 @@ func (g *Gateway) UpdateWebhook(ctx context.Context, a Actor, w Webhook, in Body
 		if err := j.sameOwner(a); err != nil {
 			return Webhook{}, err
 		}
-		err := j.judge(ctx)
+		if err := j.judge(ctx); err != nil {
+			return Webhook{}, err
+		}
 		secret = reveal(j.newSecret)
-		return j.w, err
+		if !in.Value.Status.Set && present.StatusReason == goneReason {
+			return g.reopened(ctx, j.w)
+		}
+		return j.w, nil
 	})
 	if err != nil {
 		return Webhook{}, err

@@ -354,6 +354,37 @@ func TestUpdateWebhook_ASaveEndsQuarantineOnceAMinute(t *testing.T) {
 	}
 }
 
+func TestUpdateWebhook_ASaveOpensAWebhookThatWasGone(t *testing.T) {
+	b := openBench(t)
+	a := b.organisation(t, "org_a")
+	w := b.create(t, a, func(in *gateway.WebhookInput) { in.Status = gateway.Given("active") })
+	gone := func(w gateway.Webhook) {
+		t.Helper()
+		b.health(t, w, 0, func(s *gateway.EndpointState) { s.GoneAt = gateway.At(b.clock.now()) })
+		if err := b.CloseWebhook(t.Context(), w.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is := func(in gateway.WebhookInput, status gateway.WebhookStatus, reason string) gateway.Webhook {
+		t.Helper()
+		got := b.mustPatch(t, a, w.ID, in)
+		if got.Status != status || got.StatusReason != reason {
+			t.Errorf("got %s %q, want %s %q", got.Status, got.StatusReason, status, reason)
+		}
+		return got
+	}
+	gone(w)
+	is(gateway.WebhookInput{}, gateway.Active, "")
+	gone(w)
+	is(gateway.WebhookInput{}, gateway.Inactive, "gone") // a save ends gone once a minute
+	w = is(gateway.WebhookInput{Endpoints: endpoints("https://b.example.com/")}, gateway.Active, "")
+	gone(w)
+	b.clock.move(time.Minute)
+	is(gateway.WebhookInput{Status: gateway.Given("inactive")}, gateway.Inactive, "")
+	b.clock.move(time.Minute)
+	is(gateway.WebhookInput{}, gateway.Inactive, "")
+}
+
 // waiting stores a pending delivery for an endpoint of w.
 func (b *bench) waiting(t *testing.T, w gateway.Webhook, i int) string {
 	t.Helper()
