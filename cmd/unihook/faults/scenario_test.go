@@ -140,7 +140,8 @@ func TestBacklog_QuietOrganisationIsNotBehindALoudOne(t *testing.T) {
 	c.flood("org_loud", loud)
 	c.flood("org_other", others)
 	c.startWorker()
-	until(t, patience, "the backlog is being worked off", func() bool { return len(c.receive.seen("/ok/org_loud")) > 200 })
+	// What was accepted before the queue was a second behind stands in it, before everybody.
+	until(t, patience, "what the queue holds is delivered", func() bool { return len(c.receive.seen("/ok/org_loud")) > loud/10 })
 	began := time.Now()
 	p := c.publisher("org_quiet", "quiet")
 	p.run(t.Context(), 5, 100, patience)
