@@ -48,7 +48,7 @@ func (g *Gateway) showWhy(ctx context.Context, list []*Delivery) error {
 			continue
 		}
 		why := WebhookInactive
-		if w.StatusReason == string(EndpointGone) {
+		if w.StatusReason == goneReason {
 			why = EndpointGone
 		}
 		for _, d := range of[w.ID] {

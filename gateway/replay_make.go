@@ -199,8 +199,8 @@ func (g *Gateway) ReplaySources(ctx context.Context, r Replay, limit int) (list 
 	return list, next, nil
 }
 
-// Replayed makes the new deliveries of a replay's sources, spare, in the order given. Those of endpoints that the
-// webhook does not have any more are left out.
+// Replayed makes the new deliveries of a replay's sources, in the order given: spare, or parked where the webhook is
+// ordered. Those of endpoints that the webhook does not have any more are left out.
 func (g *Gateway) Replayed(ctx context.Context, r Replay, sources []Delivery) ([]Delivery, error) {
 	stored, err := g.Store.Webhook(ctx, Only(r.Organisation), r.Webhook)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // goneReason is the statusReason of a webhook whose last open endpoint answered 410.
-const goneReason = "gone"
+const goneReason = string(EndpointGone)
 
 // CloseWebhook is the worker's: it makes a webhook inactive when no open endpoint is left.
 func (g *Gateway) CloseWebhook(ctx context.Context, id string) error {

@@ -49,6 +49,21 @@ func TestLane_ThatRests_CostsNothing(t *testing.T) {
 	}
 }
 
+// failedHead is an ordered webhook of two events, whose lane rests: the first has failed and is due in an hour.
+func failedHead(t *testing.T) (*bench, *receiver, gateway.Webhook) {
+	t.Helper()
+	b := open(t)
+	r := receive(t, status(500))
+	b.organisation("org_a")
+	w := b.webhook("org_a", all(ordered, retries("1h"), quarantine(0, "1m")), r.URL)
+	b.run()
+	b.publish("org_a", 0)
+	b.publish("org_a", 1)
+	r.next(t)
+	b.resting(w.Endpoints[0].ID)
+	return b, r, w
+}
+
 func TestOrdered_AHeadThatIsFinishedOtherwise_LetsTheNextGo(t *testing.T) {
 	for name, finish := range map[string]func(b *bench, d gateway.Delivery) error{
 		"cancelled": func(b *bench, d gateway.Delivery) error {
@@ -67,15 +82,7 @@ func TestOrdered_AHeadThatIsFinishedOtherwise_LetsTheNextGo(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := open(t)
-			r := receive(t, status(500))
-			b.organisation("org_a")
-			w := b.webhook("org_a", all(ordered, retries("1h"), quarantine(0, "1m")), r.URL)
-			b.run()
-			b.publish("org_a", 0)
-			b.publish("org_a", 1)
-			r.next(t)
-			b.resting(w.Endpoints[0].ID)
+			b, r, _ := failedHead(t)
 			r.answers(nil)
 			if err := finish(b, b.deliveries(gateway.DeliveryFilter{Event: "evt_org_a_000000"})[0]); err != nil {
 				t.Fatal(err)
@@ -89,15 +96,7 @@ func TestOrdered_AHeadThatIsFinishedOtherwise_LetsTheNextGo(t *testing.T) {
 }
 
 func TestOrdered_NoMore_AFailureWaitsForItsTimeAndHoldsNobody(t *testing.T) {
-	b := open(t)
-	r := receive(t, status(500))
-	b.organisation("org_a")
-	w := b.webhook("org_a", all(ordered, retries("1h"), quarantine(0, "1m")), r.URL)
-	b.run()
-	b.publish("org_a", 0)
-	b.publish("org_a", 1)
-	r.next(t)
-	b.resting(w.Endpoints[0].ID)
+	b, r, w := failedHead(t)
 	before := b.deliveries(gateway.DeliveryFilter{Event: "evt_org_a_000000"})[0]
 	r.answers(nil)
 	b.patch(w, gateway.WebhookInput{Ordered: gateway.Given(false)})
